@@ -1,0 +1,1 @@
+"""Circuit breakers inside a Python process, re-tuned across the fleet by Kubernetes policies."""
