@@ -5,7 +5,7 @@ rates are 0..1. A policy and a config in code are therefore the same thing, writ
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from math import isfinite
 
@@ -95,7 +95,7 @@ class CircuitConfig:
         TypeError: A field is of another type.
     """
 
-    window: TimeWindow | CountWindow = TimeWindow(10.0)
+    window: TimeWindow | CountWindow = field(default_factory=lambda: TimeWindow(10.0))
     minimum_calls: int = None  # type: ignore[assignment]  # always an int once built: see __post_init__
     failure_rate_threshold: float = 0.5
     slow_call_duration: float | None = None

@@ -175,13 +175,12 @@ def _read_config(fields: _Fields) -> CircuitConfig:
     exceptions = _object(classify.get("exceptions", {}), "classify.exceptions")
     statuses = _object(classify.get("httpStatuses", {}), "classify.httpStatuses")
     codes = _object(classify.get("grpcStatuses", {}), "classify.grpcStatuses")
-    optional = {} if slow is None else {"slow_call_rate_threshold": _whole(slow, "ratePercent") / 100}
     return CircuitConfig(
         window=_read_window(_object(trip.get("window"), "trip.window")),
         minimum_calls=_whole(trip, "minimumCalls"),
         failure_rate_threshold=_whole(trip, "failureRatePercent") / 100,
         slow_call_duration=None if slow is None else _whole(slow, "duration") / 1000,
-        **optional,
+        slow_call_rate_threshold=0.8 if slow is None else _whole(slow, "ratePercent") / 100,
         consecutive_failures=trip.get("consecutiveFailures"),
         open_duration=_whole(recovery, "openDuration") / 1000,
         max_open_duration=_whole(recovery, "maxOpenDuration") / 1000,
