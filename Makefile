@@ -19,3 +19,35 @@ $(VENV)/.ready: requirements/dev.txt pyproject.toml
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
+
+lint: venv ## ruff, the formatter, and the import contracts (which arrows may exist)
+	@echo "» lint"
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/lint-imports --no-cache
+
+types: venv ## mypy --strict over everything, tests included
+	@echo "» types"
+	@$(BIN)/mypy
+
+unit: venv ## tests without a cluster
+	@echo "» unit tests"
+	@$(BIN)/python -m pytest tests/unit
+
+cluster: venv controlplane ## tests against a real kube-apiserver
+	@echo "» cluster tests (a real API server on loopback)"
+	@$(BIN)/python -m pytest tests/cluster
+
+e2e: venv controlplane ## the chart and real workloads, with the real helm
+	@echo "» end-to-end tests (helm, the local node, real workloads)"
+	@$(BIN)/python -m pytest tests/e2e
+
+test: lint types drift unit cluster e2e ## everything; what CI runs
+
+lock: venv ## write the hash-locked requirements again
+	@$(BIN)/python -m pip install --quiet uv
+	@for name in dev; do $(BIN)/uv pip compile --quiet --generate-hashes --universal --python-version 3.11 \
+		--no-emit-index-url --no-emit-find-links requirements/$$name.in -o requirements/$$name.txt; done
+
+clean: ## remove the virtual environment and build output (the control plane's cache stays)
+	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
