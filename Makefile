@@ -15,7 +15,10 @@ venv: $(VENV)/.ready ## the hash-locked virtual environment
 
 $(VENV)/.ready: requirements/dev.txt pyproject.toml
 	@echo "» virtual environment in $(VENV) (about a minute the first time)"
-	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "switchgear needs Python 3.11 or newer, but $(PYTHON) is older: make PYTHON=python3.12 ..."; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || \
+		{ echo "$(PYTHON) cannot make a virtual environment: install its venv module (Debian: python3-venv)"; rm -rf $(VENV); exit 1; }
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
@@ -45,7 +48,6 @@ e2e: venv controlplane ## the chart and real workloads, with the real helm
 test: lint types drift unit cluster e2e ## everything; what CI runs
 
 lock: venv ## write the hash-locked requirements again
-	@$(BIN)/python -m pip install --quiet uv
 	@for name in dev; do $(BIN)/uv pip compile --quiet --generate-hashes --universal --python-version 3.11 \
 		--no-emit-index-url --no-emit-find-links requirements/$$name.in -o requirements/$$name.txt; done
 
