@@ -45,10 +45,20 @@ e2e: venv controlplane ## the chart and real workloads, with the real helm
 	@echo "» end-to-end tests (helm, the local node, real workloads)"
 	@$(BIN)/python -m pytest tests/e2e
 
+controlplane: venv ## the real API server, etcd, controller manager and helm (built once, then cached)
+	@$(BIN)/python -m dev controlplane
+
+generate: venv ## write the generated files (the CRD) again
+	@$(BIN)/python -m dev generate
+
+drift: venv ## the generated files are what the code generates
+	@echo "» drift of generated files"
+	@$(BIN)/python -m dev generate --check
+
 test: lint types drift unit cluster e2e ## everything; what CI runs
 
 lock: venv ## write the hash-locked requirements again
-	@for name in dev; do $(BIN)/uv pip compile --quiet --generate-hashes --universal --python-version 3.11 \
+	@for name in dev go; do $(BIN)/uv pip compile --quiet --generate-hashes --universal --python-version 3.11 \
 		--no-emit-index-url --no-emit-find-links requirements/$$name.in -o requirements/$$name.txt; done
 
 clean: ## remove the virtual environment and build output (the control plane's cache stays)

@@ -141,7 +141,6 @@ def _resource_schema() -> dict[str, Any]:
             {
                 "rule": f"self.metadata.name.size() <= {_LONGEST_NAME}",
                 "message": f"metadata.name is too long: give a name of at most {_LONGEST_NAME} characters",
-                "fieldPath": ".metadata.name",
             }
         ],
     }
@@ -176,19 +175,11 @@ def _structural(schema: Mapping[str, Any], definitions: Mapping[str, Any]) -> di
     if schema["type"] == "object":
         fields = schema["properties"].items()
         result["properties"] = {name: _structural(value, definitions) for name, value in fields}
-        result |= _object_default(result)
+        if not result.get("default", True):
+            del result["default"]  # an object that has nothing to fill in stays absent
     if "description" in result:
         result["description"] = _description(result)
     return result
-
-
-def _object_default(schema: dict[str, Any]) -> dict[str, Any]:
-    """An object's default is empty where its fields' own defaults fill it; one that has none to fill in stays absent."""
-    default = schema.pop("default", None)
-    if not default:
-        return {}
-    fills_itself = all("default" in schema["properties"][name] for name in default)
-    return {"default": {} if fills_itself else default}
 
 
 def _resolved(schema: Mapping[str, Any], definitions: Mapping[str, Any]) -> dict[str, Any]:
