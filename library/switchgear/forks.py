@@ -8,6 +8,7 @@ import os
 import weakref
 from collections.abc import Callable
 from enum import IntEnum
+from itertools import count
 
 __all__ = ["Stage", "after_fork"]
 
@@ -27,13 +28,12 @@ class Stage(IntEnum):
 
 def after_fork(stage: Stage, method: Callable[[], object]) -> None:
     """Call a bound method in every child forked from now on, as long as its object lives."""
-    _hooks.append((stage, weakref.WeakMethod(method)))
-    if len(_hooks) > 1000:
-        _hooks[:] = [hook for hook in _hooks if hook[1]() is not None]
+    number = next(_numbers)
+    _hooks[number] = (stage, weakref.WeakMethod(method, lambda _: _hooks.pop(number, None)))
 
 
 def _run_hooks() -> None:
-    for _, reference in sorted(_hooks, key=lambda hook: hook[0]):
+    for _, reference in sorted(_hooks.values(), key=lambda hook: hook[0]):
         method = reference()
         if method is None:
             continue
@@ -43,6 +43,7 @@ def _run_hooks() -> None:
             _log.exception("a forked process could not mend what it inherited")
 
 
-_hooks: "list[tuple[Stage, weakref.WeakMethod[Callable[[], object]]]]" = []
+_numbers = count()
+_hooks: "dict[int, tuple[Stage, weakref.WeakMethod[Callable[[], object]]]]" = {}
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_run_hooks)

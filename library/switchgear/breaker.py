@@ -1,0 +1,475 @@
+"""The circuit breaker: one state machine for sync and async callers, threads, tasks, signals and forks.
+
+How it stays right:
+
+- The phase is one attribute; putting another object there is the whole transition.
+- Calls under way are keys of dicts. One operation registers a call, one releases it, and releasing twice changes
+  nothing; a permit that is dropped releases itself. So an exception at any instruction loses no permit.
+- What is due is decided from what is there (`_advance`), never from the event alone: an update that was cut short
+  is made good by the next call.
+- The lock is re-entrant, since a signal handler or a finalizer may call in at any instruction. It is held for
+  bookkeeping only: functions, listeners and predicates run without it.
+"""
+
+import logging
+import random as random_module
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable
+from itertools import count
+from threading import RLock
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, ParamSpec, Self, TypeVar
+
+from .backoff import open_period
+from .classify import Classifier, error_name
+from .config import CircuitConfig, Mode
+from .decorate import Guarded, guard
+from .errors import CircuitOpenError, ConcurrencyLimitError
+from .forks import Stage, after_fork
+from .permit import Permit, enter, leave
+from .phases import Closed, HalfOpen, Open, Phase, Verdict
+from .reading import BreakerReading
+from .snapshots import Snapshot
+from .states import CircuitState, Outcome
+from .transitions import Transition, log_transition
+from .windows import Contents, refilled
+
+if TYPE_CHECKING:
+    import asyncio
+
+__all__ = ["CircuitBreaker"]
+
+P = ParamSpec("P")
+R = TypeVar("R")
+F = TypeVar("F", bound=Callable[..., Any])
+Listener = Callable[[Transition], object]
+
+_log = logging.getLogger("switchgear")
+_JUDGING = (Mode.ENFORCE, Mode.OBSERVE)
+_MODE_STATES = {Mode.FORCE_OPEN: CircuitState.FORCED_OPEN, Mode.DISABLED: CircuitState.DISABLED}
+_Refusal = tuple[type[CircuitOpenError], CircuitState, float]
+
+
+class CircuitBreaker:
+    """Guards the calls of one target.
+
+    Args:
+        name: What metrics, logs and errors call it.
+        config: When it opens and how it recovers; replaced as a whole by `apply`.
+        policy: `namespace/name` of the policy the config comes from, or empty.
+        clock: Monotonic seconds.
+        wall_clock: Seconds since the epoch; only for what leaves the process (metrics, snapshots, transitions).
+        random: Numbers in 0..1, for the jitter.
+    """
+
+    __slots__ = (
+        "__weakref__",
+        "_classifier",
+        "_clock",
+        "_config",
+        "_in_flight",
+        "_last_error",
+        "_listeners",
+        "_lock",
+        "_outcomes",
+        "_pending",
+        "_phase",
+        "_policy",
+        "_random",
+        "_serials",
+        "_slow_calls",
+        "_transitions",
+        "_wall_clock",
+        "name",
+    )
+
+    def __init__(
+        self,
+        name: str,
+        config: CircuitConfig | None = None,
+        *,
+        policy: str = "",
+        clock: Callable[[], float] = time.monotonic,
+        wall_clock: Callable[[], float] = time.time,
+        random: Callable[[], float] = random_module.random,
+    ) -> None:
+        self.name = name
+        self._config = config or CircuitConfig()
+        self._policy = policy
+        self._clock = clock
+        self._wall_clock = wall_clock
+        self._random = random
+        self._classifier = Classifier(self._config)
+        self._phase: Phase = Closed.fresh(self._config)
+        self._lock = RLock()
+        self._serials = count()
+        self._in_flight: dict[int, float] = {}
+        self._outcomes = dict.fromkeys((outcome.value for outcome in Outcome), 0)
+        self._slow_calls = 0
+        self._last_error: str | None = None
+        self._transitions: dict[tuple[CircuitState, CircuitState], int] = {}
+        self._pending: deque[Transition] = deque()
+        self._listeners: tuple[Listener, ...] = ()
+        after_fork(Stage.LOCKS, self._after_fork)
+
+    # ── calling ──
+
+    def call(self, function: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
+        """Call `function` if the circuit lets it, and judge how it went.
+
+        Raises:
+            CircuitOpenError: The call was not made.
+        """
+        if self._config.mode is Mode.DISABLED:
+            return function(*args, **kwargs)
+        permit = self.acquire()
+        try:
+            result = function(*args, **kwargs)
+        except BaseException as error:
+            permit.failure(error)
+            raise
+        permit.success(result)
+        return result
+
+    async def call_async(
+        self, function: Callable[P, Awaitable[R]], /, *args: P.args, **kwargs: P.kwargs
+    ) -> R:
+        """Like `call`, for a function that returns an awaitable; cut after `call_timeout`.
+
+        Raises:
+            CircuitOpenError: The call was not made.
+            TimeoutError: The call was cut; it counts as a failure.
+        """
+        config = self._config
+        if config.mode is Mode.DISABLED:
+            return await function(*args, **kwargs)
+        permit = self.acquire()
+        scope = None if config.call_timeout is None else _timeout_scope(config.call_timeout)
+        try:
+            if scope is None:
+                result = await function(*args, **kwargs)
+            else:
+                async with scope:
+                    result = await function(*args, **kwargs)
+        except BaseException as error:
+            if scope is not None and scope.expired() and isinstance(error, TimeoutError):
+                permit.settle(Outcome.FAILURE, error_name(error))
+            else:
+                permit.failure(error)
+            raise
+        permit.success(result)
+        return result
+
+    def __call__(self, function: F) -> F:
+        """Decorate a function, method, generator, coroutine function or any other callable."""
+        return guard(self, function, None)
+
+    def protect(self, *, fallback: Callable[..., Any] | None = None) -> Guarded:
+        """Decorate likewise; when this breaker rejects a call, `fallback(error, *args, **kwargs)` answers instead."""
+        return Guarded(self, fallback)
+
+    def __enter__(self) -> Self:
+        enter(self.acquire())
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        leave(self, error)
+
+    async def __aenter__(self) -> Self:
+        return self.__enter__()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.__exit__(kind, error, traceback)
+
+    def acquire(self) -> Permit:
+        """A permit for one call, for integrations that make the call themselves.
+
+        Raises:
+            CircuitOpenError: The call must not be made.
+        """
+        mode = self._config.mode
+        now = self._clock()
+        permit = Permit(self, next(self._serials), now)
+        if mode is Mode.DISABLED:
+            return permit
+        with self._lock:
+            refusal = self._admit(permit, now)
+        if self._pending:
+            self._notify()
+        if refusal is not None:
+            kind, state, retry_after = refusal
+            raise kind(self.name, state, retry_after, self._last_error)
+        return permit
+
+    # ── looking and steering ──
+
+    @property
+    def config(self) -> CircuitConfig:
+        """The config in force."""
+        return self._config
+
+    @property
+    def policy(self) -> str:
+        """`namespace/name` of the policy that the config comes from, or empty."""
+        return self._policy
+
+    @property
+    def state(self) -> CircuitState:
+        """The state now: an open period that is over, or a probe overdue, has its effect by being looked at."""
+        self._catch_up()
+        return self._visible_state()
+
+    def reading(self) -> BreakerReading:
+        """State and counters, for metrics."""
+        now = self._catch_up()
+        with self._lock:
+            phase, state = self._phase, self._visible_state()
+            window = phase.window if isinstance(phase, Closed) else None
+            if window is not None:
+                window.roll(now)
+            is_open = isinstance(phase, Open) and state is CircuitState.OPEN
+            return BreakerReading(
+                name=self.name,
+                policy=self._policy,
+                state=state,
+                open_until=self._wall_clock() + phase.until - now
+                if is_open and isinstance(phase, Open)
+                else None,
+                calls={Outcome(value): total for value, total in self._outcomes.items()},
+                slow_calls=self._slow_calls,
+                transitions=dict(self._transitions),
+                in_flight=len(self._in_flight),
+                window_calls=window.calls if window else 0,
+                window_failures=window.failures if window else 0,
+                window_slow_calls=window.slow if window else 0,
+                last_error=self._last_error,
+                unknown_exceptions=self._classifier.unknown,
+            )
+
+    def snapshot(self) -> Snapshot:
+        """What the breaker remembers, for another process to `restore`."""
+        now = self._catch_up()
+        with self._lock:
+            phase = self._phase
+            return Snapshot(
+                breaker=self.name,
+                state=phase.state,
+                taken_at=self._wall_clock(),
+                remaining=max(0.0, phase.until - now) if isinstance(phase, Open) else 0.0,
+                reopenings=0 if isinstance(phase, Closed) else phase.reopenings,
+                row=phase.row if isinstance(phase, Closed) else 0,
+                window=phase.window.contents(now) if isinstance(phase, Closed) else Contents(),
+            )
+
+    def restore(self, snapshot: Snapshot) -> None:
+        """Take over another process's memory.
+
+        The wall clock may have been set in between: an open circuit stays open no longer than it had left when the
+        snapshot was taken, nor than `max_open_duration`.
+
+        Raises:
+            ValueError: The snapshot is another breaker's.
+        """
+        if snapshot.breaker != self.name:
+            raise ValueError(f"the snapshot is of breaker {snapshot.breaker!r}, not of {self.name!r}")
+        now = self._clock()
+        elapsed = max(0.0, self._wall_clock() - snapshot.taken_at)
+        with self._lock:
+            self._move(self._restored(snapshot, now, elapsed), "restored from a snapshot")
+        self._notify()
+
+    def trip(self) -> None:
+        """Open the circuit now, for an open period."""
+        now = self._clock()
+        with self._lock:
+            phase = self._phase
+            self._open(now, 0 if isinstance(phase, Closed) else phase.reopenings, "tripped by hand")
+        self._notify()
+
+    def reset(self) -> None:
+        """Close the circuit now, and forget what the window held."""
+        with self._lock:
+            self._move(Closed.fresh(self._config), "reset by hand")
+        self._notify()
+
+    def on_transition(self, listener: Callable[[Transition], R]) -> Callable[[Transition], R]:
+        """Call `listener(transition)` after each change of state; usable as a decorator.
+
+        It runs on the thread whose call caused the change, without the lock. What it raises is logged.
+        """
+        with self._lock:
+            self._listeners = (*self._listeners, listener)
+        return listener
+
+    def apply(self, config: CircuitConfig, policy: str = "") -> None:
+        """Replace the config as a whole, for the next call on.
+
+        Counts that still apply are kept, an open circuit stays open (at most for the new `max_open_duration`),
+        and probes under way stay probes.
+        """
+        now = self._clock()
+        with self._lock:
+            before = self._visible_state()
+            phase = self._phase
+            if isinstance(phase, Closed) and config.window != self._config.window:
+                self._phase = Closed(refilled(config.window, now, phase.window.contents(now)), phase.row)
+            elif isinstance(phase, Open):
+                phase.until = min(phase.until, now + config.max_open_duration)
+            self._classifier = Classifier(config)
+            self._config = config
+            self._policy = policy
+            self._changed(before, f"mode is {config.mode.value}")
+        self._notify()
+
+    # ── the machine: these need the lock ──
+
+    def _admit(self, permit: Permit, now: float) -> _Refusal | None:
+        config = self._config
+        if config.mode is Mode.FORCE_OPEN:
+            return self._refuse(CircuitOpenError, CircuitState.FORCED_OPEN, config.open_duration)
+        if type(self._phase) is not Closed:
+            self._advance(now)
+        phase = self._phase
+        enforced = config.mode is Mode.ENFORCE
+        admitted = type(phase) is Closed or (type(phase) is HalfOpen and phase.admits(config))
+        if enforced:
+            if not admitted:
+                return self._refuse(
+                    CircuitOpenError, phase.state, phase.until - now if type(phase) is Open else 0.0
+                )
+            limit = config.max_concurrent_calls
+            if limit is not None and len(self._in_flight) >= limit:
+                return self._refuse(ConcurrencyLimitError, phase.state, 0.0)
+        self._in_flight[permit._serial] = now
+        if admitted:
+            permit._phase = phase
+            if type(phase) is HalfOpen:
+                phase.probes[permit._serial] = now
+        return None
+
+    def _refuse(self, kind: type[CircuitOpenError], state: CircuitState, retry_after: float) -> _Refusal:
+        self._outcomes["rejected"] += 1
+        return kind, state, max(0.0, retry_after)
+
+    def _advance(self, now: float) -> None:
+        """Do what is due in a phase that is not closed."""
+        phase = self._phase
+        if type(phase) is Open:
+            if now >= phase.until:
+                self._move(HalfOpen(phase.reopenings), "the open period is over")
+        elif type(phase) is HalfOpen:
+            verdict, reason = phase.verdict(now, self._config)
+            if verdict is Verdict.OPEN:
+                self._open(now, phase.reopenings + 1, reason)
+            elif verdict is Verdict.CLOSE:
+                self._move(Closed.fresh(self._config), reason)
+
+    def _open(self, now: float, reopenings: int, reason: str) -> None:
+        period = open_period(self._config, reopenings, self._random())
+        self._move(Open(now + period, reopenings), f"{reason}; open for {period:.3g} s")
+
+    def _move(self, phase: Phase, reason: str) -> None:
+        before = self._visible_state()
+        self._phase = phase
+        self._changed(before, reason)
+
+    def _changed(self, before: CircuitState, reason: str) -> None:
+        after = self._visible_state()
+        if after is not before:
+            self._transitions[before, after] = self._transitions.get((before, after), 0) + 1
+            self._pending.append(
+                Transition(self.name, self._policy, before, after, reason, self._wall_clock())
+            )
+
+    def _visible_state(self) -> CircuitState:
+        return _MODE_STATES.get(self._config.mode) or self._phase.state
+
+    def _record(self, phase: Phase, outcome: Outcome, now: float, slow: bool, error: str | None) -> None:
+        """Count a call for the phase that it started in, which is still there, and do what follows from it."""
+        failed = outcome is Outcome.FAILURE
+        if type(phase) is Closed:
+            phase.record(now, failed, slow)
+            verdict, reason = phase.verdict(self._config)
+            if verdict is Verdict.OPEN:
+                self._open(now, 0, reason)
+        elif type(phase) is HalfOpen:
+            slowness = "a half-open call was slow" if slow else ""
+            phase.record(f"a half-open call failed ({error or 'reported'})" if failed else slowness)
+            self._advance(now)
+
+    def _restored(self, snapshot: Snapshot, now: float, elapsed: float) -> Phase:
+        if snapshot.state is CircuitState.OPEN:
+            remaining = min(snapshot.remaining, self._config.max_open_duration) - elapsed
+            return Open(now + max(0.0, remaining), snapshot.reopenings)
+        if snapshot.state is CircuitState.HALF_OPEN:
+            return HalfOpen(snapshot.reopenings)
+        return Closed(refilled(self._config.window, now, snapshot.window.aged(elapsed)), snapshot.row)
+
+    # ── the machine: these take the lock themselves ──
+
+    def _settle(self, permit: Permit, outcome: Outcome, error: str | None) -> None:
+        serial, phase = permit._serial, permit._phase
+        if serial not in self._in_flight:
+            return
+        now = self._clock()
+        config = self._config
+        counts = outcome is Outcome.SUCCESS or outcome is Outcome.FAILURE
+        limit = config.slow_call_duration
+        slow = counts and limit is not None and now - permit._started >= limit
+        with self._lock:
+            if type(phase) is HalfOpen:
+                self._advance(now)
+                phase.probes.pop(serial, None)
+            if self._in_flight.pop(serial, None) is None:
+                return
+            self._outcomes[outcome.value] += 1
+            self._slow_calls += slow
+            if outcome is Outcome.FAILURE:
+                self._last_error = error or self._last_error
+            if counts and phase is self._phase and config.mode in _JUDGING:
+                self._record(phase, outcome, now, slow, error)
+        if self._pending:
+            self._notify()
+
+    def _catch_up(self) -> float:
+        """Do what time alone has made due; what the clock said then."""
+        now = self._clock()
+        if self._config.mode in _JUDGING and type(self._phase) is not Closed:
+            with self._lock:
+                self._advance(now)
+            self._notify()
+        return now
+
+    def _notify(self) -> None:
+        while self._pending:
+            try:
+                transition = self._pending.popleft()
+            except IndexError:  # another thread was quicker
+                return
+            log_transition(transition)
+            for listener in self._listeners:
+                try:
+                    listener(transition)
+                except Exception:
+                    _log.exception(
+                        "a transition listener of circuit %r raised; the circuit is unaffected", self.name
+                    )
+
+    def _after_fork(self) -> None:
+        """In a forked child the other threads, and their calls, are gone; the lock may be one of theirs."""
+        self._lock = RLock()
+        self._in_flight.clear()
+        self._pending.clear()
+        if isinstance(self._phase, HalfOpen):
+            self._phase.probes.clear()
+
+
+def _timeout_scope(seconds: float) -> "asyncio.Timeout":
+    from asyncio import timeout  # noqa: PLC0415  # only programs that run on it pay for it
+
+    return timeout(seconds)

@@ -1,0 +1,139 @@
+"""Guarding every kind of callable: it stays the same callable, with the breaker around each call."""
+
+from collections.abc import AsyncGenerator, Callable, Generator
+from contextlib import AbstractContextManager, nullcontext
+from functools import partial, wraps
+from inspect import isasyncgenfunction, iscoroutinefunction, isgeneratorfunction
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+from .errors import CircuitOpenError
+
+if TYPE_CHECKING:
+    from .breaker import CircuitBreaker
+
+__all__ = ["Guarded", "guard"]
+
+F = TypeVar("F", bound=Callable[..., Any])
+Function = Callable[..., Any]
+"""Any callable: a decorator hands arguments and result through without looking at them."""
+
+
+class Guarded:
+    """A decorator: the breaker around each call, and `fallback` in place of a rejected one.
+
+    The fallback is called as `fallback(error, *args, **kwargs)` on CircuitOpenError: this breaker's, or that of a
+    breaker inside the function. For an async function it may be sync or async. For a generator it is a generator
+    too, and takes the place of one that may not begin.
+    """
+
+    def __init__(self, breaker: "CircuitBreaker", fallback: Function | None) -> None:
+        self._breaker = breaker
+        self._fallback = fallback
+
+    def __call__(self, function: F) -> F:
+        """The guarded function, with the same signature."""
+        return guard(self._breaker, function, self._fallback)
+
+
+def guard(breaker: "CircuitBreaker", function: F, fallback: Function | None) -> F:
+    """Wrap `function`, whatever kind it is.
+
+    Raises:
+        TypeError: It is not callable.
+    """
+    if isinstance(function, staticmethod | classmethod):
+        rewrap = type(function)
+        return cast("F", rewrap(guard(breaker, function.__func__, fallback)))
+    if not callable(function):
+        raise TypeError(f"{function!r} cannot be guarded: decorate a function, a method or another callable")
+    return cast("F", wraps(function)(_wrapper_for(function)(breaker, function, fallback)))
+
+
+def _wrapper_for(function: Function) -> "Callable[[CircuitBreaker, Function, Function | None], Function]":
+    body = function
+    while isinstance(body, partial):
+        body = body.func
+    for candidate in (body, getattr(body, "__call__", None)):  # noqa: B004  # the method, to see what kind it is
+        if iscoroutinefunction(candidate):
+            return _async_wrapper
+        if isasyncgenfunction(candidate):
+            return _async_generator_wrapper
+        if isgeneratorfunction(candidate):
+            return _generator_wrapper
+    return _sync_wrapper
+
+
+def _sync_wrapper(breaker: "CircuitBreaker", function: Function, fallback: Function | None) -> Function:
+    def guarded(*args: object, **kwargs: object) -> object:
+        if fallback is None:
+            return breaker.call(function, *args, **kwargs)
+        try:
+            return breaker.call(function, *args, **kwargs)
+        except CircuitOpenError as error:
+            return fallback(error, *args, **kwargs)
+
+    return guarded
+
+
+def _async_wrapper(breaker: "CircuitBreaker", function: Function, fallback: Function | None) -> Function:
+    async def guarded(*args: object, **kwargs: object) -> object:
+        try:
+            return await breaker.call_async(function, *args, **kwargs)
+        except CircuitOpenError as error:
+            if fallback is None:
+                raise
+            answer = fallback(error, *args, **kwargs)
+            return await answer if hasattr(answer, "__await__") else answer
+
+    return guarded
+
+
+def _generator_wrapper(breaker: "CircuitBreaker", function: Function, fallback: Function | None) -> Function:
+    def guarded(*args: object, **kwargs: object) -> Generator[Any, Any, Any]:
+        permit, source = _begin(breaker, function, fallback, args, kwargs)
+        with permit:
+            return (yield from source)
+
+    return guarded
+
+
+def _async_generator_wrapper(
+    breaker: "CircuitBreaker", function: Function, fallback: Function | None
+) -> Function:
+    async def guarded(*args: object, **kwargs: object) -> AsyncGenerator[Any, Any]:
+        permit, source = _begin(breaker, function, fallback, args, kwargs)
+        with permit:
+            step = source.__anext__()
+            while True:
+                try:
+                    item = await step
+                except StopAsyncIteration:
+                    return
+                try:
+                    sent = yield item
+                except GeneratorExit:
+                    await source.aclose()
+                    raise
+                except BaseException as error:  # whatever is thrown in belongs to the guarded generator
+                    step = source.athrow(error)
+                else:
+                    step = source.asend(sent)
+
+    return guarded
+
+
+def _begin(
+    breaker: "CircuitBreaker",
+    function: Function,
+    fallback: Function | None,
+    args: tuple[object, ...],
+    kwargs: dict[str, object],
+) -> "tuple[AbstractContextManager[object], Any]":
+    """The permit and the generator it is for; for a rejected call no permit, and the fallback's generator."""
+    try:
+        permit = breaker.acquire()
+    except CircuitOpenError as error:
+        if fallback is None:
+            raise
+        return nullcontext(), fallback(error, *args, **kwargs)
+    return permit, function(*args, **kwargs)

@@ -1,0 +1,124 @@
+"""What a breaker remembers, in a form that outlives its process."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, Self
+
+from .config import LARGEST_COUNT_WINDOW, LONGEST
+from .states import CircuitState
+from .windows import BUCKETS, Bucket, Contents
+
+__all__ = ["Snapshot"]
+
+_LARGEST = 1_000_000_000_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Snapshot:
+    """A breaker's memory at one moment.
+
+    Args:
+        breaker: The breaker's name.
+        state: CLOSED, OPEN or HALF_OPEN: the state behind the mode.
+        taken_at: Wall-clock seconds since the epoch.
+        remaining: Seconds that an open circuit had left.
+        reopenings: Consecutive re-openings, which the backoff counts.
+        row: Failures in a row of a closed circuit.
+        window: What a closed circuit's window held.
+    """
+
+    breaker: str
+    state: CircuitState
+    taken_at: float
+    remaining: float = 0.0
+    reopenings: int = 0
+    row: int = 0
+    window: Contents = field(default_factory=Contents)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON values."""
+        return {
+            "breaker": self.breaker,
+            "state": self.state.value,
+            "takenAt": self.taken_at,
+            "remaining": self.remaining,
+            "reopenings": self.reopenings,
+            "row": self.row,
+            "outcomes": self.window.outcomes.hex(),
+            "buckets": [list(asdict(bucket).values()) for bucket in self.window.buckets],
+        }
+
+    @classmethod
+    def from_dict(cls, fields: Mapping[str, Any]) -> Self:
+        """Read what `to_dict` wrote, from a file that anybody may have written.
+
+        Raises:
+            ValueError: A field is missing, of another type, or out of bounds; the message names it.
+        """
+        state = CircuitState(_text(fields, "state"))
+        if state not in {CircuitState.CLOSED, CircuitState.OPEN, CircuitState.HALF_OPEN}:
+            raise ValueError(f"state is {state.value!r}: closed, open or half_open is expected")
+        return cls(
+            breaker=_text(fields, "breaker"),
+            state=state,
+            taken_at=_number(fields, "takenAt"),
+            remaining=_number(fields, "remaining", most=LONGEST),
+            reopenings=_whole(fields, "reopenings"),
+            row=_whole(fields, "row"),
+            window=Contents(_outcomes(fields), _buckets(fields)),
+        )
+
+
+def _outcomes(fields: Mapping[str, Any]) -> bytes:
+    text = _text(fields, "outcomes")
+    if len(text) > 2 * LARGEST_COUNT_WINDOW:
+        raise ValueError(f"outcomes has {len(text)} digits: at most {2 * LARGEST_COUNT_WINDOW} are expected")
+    outcomes = bytes.fromhex(text)
+    if any(outcome > 3 for outcome in outcomes):
+        raise ValueError("outcomes holds a byte above 3")
+    return outcomes
+
+
+def _buckets(fields: Mapping[str, Any]) -> tuple[Bucket, ...]:
+    rows = fields.get("buckets")
+    if not isinstance(rows, list) or len(rows) > BUCKETS:
+        raise ValueError(f"buckets is not a list of at most {BUCKETS}")
+    return tuple(_bucket(row) for row in rows)
+
+
+def _bucket(row: object) -> Bucket:
+    if not isinstance(row, list) or len(row) != 4:
+        raise ValueError("a bucket is not a list of age, calls, failures and slow calls")
+    named = dict(zip(("age", "calls", "failures", "slow"), row, strict=True))
+    bucket = Bucket(
+        _number(named, "age", most=LONGEST),
+        _whole(named, "calls"),
+        _whole(named, "failures"),
+        _whole(named, "slow"),
+    )
+    if max(bucket.failures, bucket.slow) > bucket.calls:
+        raise ValueError(
+            f"a bucket has {bucket.failures} failures and {bucket.slow} slow of {bucket.calls} calls"
+        )
+    return bucket
+
+
+def _text(fields: Mapping[str, Any], name: str) -> str:
+    value = fields.get(name)
+    if not isinstance(value, str):
+        raise ValueError(f"{name} is {value!r:.60}: a text is expected")
+    return value
+
+
+def _number(fields: Mapping[str, Any], name: str, most: float = _LARGEST) -> float:
+    value = fields.get(name)
+    if not isinstance(value, int | float) or isinstance(value, bool) or not 0 <= value <= most:
+        raise ValueError(f"{name} is {value!r:.60}: a number from 0 to {most:g} is expected")
+    return float(value)
+
+
+def _whole(fields: Mapping[str, Any], name: str) -> int:
+    value = fields.get(name)
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= _LARGEST:
+        raise ValueError(f"{name} is {value!r:.60}: a whole number from 0 to {_LARGEST} is expected")
+    return value
