@@ -30,7 +30,8 @@ _LOG = logging.getLogger("dev.node")
 class NodeOptions:
     """How a local node runs."""
 
-    name: str = "local"
+    name: str
+    scheduler: str
     images: Mapping[str, Path]
     backoff: Backoff
     volume_delay: float
@@ -162,7 +163,8 @@ class Agent:
         self._names_stale.set()
         spec, metadata = item["spec"], item["metadata"]
         if not spec.get("nodeName"):
-            if kind != "DELETED" and "deletionTimestamp" not in metadata and not spec.get("schedulingGates"):
+            wanted = spec.get("schedulerName") == self._options.scheduler and not spec.get("schedulingGates")
+            if wanted and kind != "DELETED" and "deletionTimestamp" not in metadata:
                 self._spawn(self._bind(metadata["namespace"], metadata["name"], metadata["uid"]))
             return
         if spec["nodeName"] != self._options.name:

@@ -22,8 +22,9 @@ _REGISTER_SECONDS = 30
 
 
 class LocalNode:
-    """`with LocalNode(kubeconfig) as node:` runs every pod of the cluster as local processes.
+    """`with LocalNode(kubeconfig) as node:` runs the cluster's pods as local processes.
 
+    It binds every pod without a node whose `schedulerName` is `scheduler`, and runs those bound to `name`.
     `images` maps an image's name, without tag, to a folder put on the container's PYTHONPATH. Files of a ConfigMap volume
     follow `volume_delay` seconds after a change. On exit, all pods end and nothing is left: no process, no file, no Node
     object; when this process is killed, its guardian sees to the first two.
@@ -35,13 +36,16 @@ class LocalNode:
         kubeconfig: Path,
         *,
         name: str = "local",
+        scheduler: str = "default-scheduler",
         images: Mapping[str, Path] = MappingProxyType({}),
         backoff: Backoff = Backoff(),  # noqa: B008 - frozen
         volume_delay: float = 1.0,
     ) -> None:
         self.folder = Path()
         self._kubeconfig = kubeconfig
-        self._options = NodeOptions(name=name, images=images, backoff=backoff, volume_delay=volume_delay)
+        self._options = NodeOptions(
+            name=name, scheduler=scheduler, images=images, backoff=backoff, volume_delay=volume_delay
+        )
         self._thread = threading.Thread(target=self._run, name=f"node-{name}", daemon=True)
         self._started = threading.Event()
         self._problem: BaseException | None = None
