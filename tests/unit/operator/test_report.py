@@ -1,0 +1,243 @@
+"""A status is written for news, seldom enough, and repaired when somebody else changed it."""
+
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import Any
+
+from switchgear.states import CircuitState
+from switchgear_operator.aggregate import Fleet, OpenInstance
+from switchgear_operator.derive import derive
+from switchgear_operator.objects import Policy
+from switchgear_operator.report import EVENT_BURST, LONGEST_LAG, Reporter
+from switchgear_operator.status import PolicyStatus
+from switchgear_operator.verdicts import Verdict
+
+NOW = datetime(2026, 11, 24, 9, 0, tzinfo=UTC)
+POLICY = Policy(
+    namespace="shop", name="payments", uid="u1", generation=7, created=NOW, spec={"target": {"name": "x"}}
+)
+ACCEPTED = Verdict(True, "Accepted", "applies to calls of x", "x")
+
+
+@dataclass
+class Desk:
+    """The two doors of the reporter that lead outside, and its clock: what was written and posted, in order."""
+
+    writes: list[dict[str, Any]] = field(default_factory=list)
+    events: list[str] = field(default_factory=list)
+    counted: list[str] = field(default_factory=list)
+    now: float = 1000.0
+    policy_is_gone: bool = False
+    broken: bool = False
+
+    async def write_status(self, policy: Policy, status: dict[str, Any]) -> bool:
+        if self.broken:
+            raise ConnectionError("the API server is away")
+        if not self.policy_is_gone:
+            self.writes.append(status)
+        return not self.policy_is_gone
+
+    async def create_event(self, event: dict[str, Any], namespace: str) -> None:
+        if self.broken:
+            raise ConnectionError("the API server is away")
+        self.events.append(event["reason"])
+
+    def status_written(self, outcome: str) -> None:
+        self.counted.append(f"write {outcome}")
+
+    def event_posted(self, outcome: str) -> None:
+        self.counted.append(f"event {outcome}")
+
+
+def reporter_at(desk: Desk) -> Reporter:
+    return Reporter(desk, desk, instance="operator-1", clock=lambda: desk.now, now=lambda: NOW)
+
+
+def fleet(state: CircuitState = CircuitState.CLOSED, calls: int = 0, failures: int = 0) -> Fleet:
+    opened = (OpenInstance(pod="a", uid="p1", since=NOW),) if state is CircuitState.OPEN else ()
+    return Fleet(
+        expected=1, states={state: 1}, updated=1, calls=calls, failures=failures, open_instances=opened
+    )
+
+
+CLOSED = fleet()
+OPEN = fleet(CircuitState.OPEN)
+
+
+async def report(reporter: Reporter, of: Fleet, policy: Policy = POLICY) -> float | None:
+    latest = derive(policy, ACCEPTED, of, reporter.last_status(policy), NOW)
+    return await reporter.report(policy, latest)
+
+
+def shown(desk: Desk, policy: Policy = POLICY) -> Policy:
+    """The policy once the watch has shown what was written last: nulls are absent there."""
+    status = PolicyStatus.model_validate(desk.writes[-1], strict=False).to_json()
+    return replace(policy, status=status)
+
+
+async def test_the_first_status_is_written_whole() -> None:
+    desk = Desk()
+
+    assert await report(reporter_at(desk), CLOSED) is None
+
+    assert [write["state"] for write in desk.writes] == ["Closed"]
+    assert (
+        desk.writes[0]["failureRatePercent"] is None
+    )  # null takes away what somebody else may have put there
+
+
+async def test_what_is_no_news_is_not_written() -> None:
+    desk = Desk()
+    reporter = reporter_at(desk)
+    await report(reporter, CLOSED)
+    for _ in range(5):
+        desk.now += 60
+        await report(reporter, CLOSED, shown(desk))
+
+    assert len(desk.writes) == 1
+
+
+async def test_a_restarted_operator_writes_nothing_when_nothing_changed() -> None:
+    desk = Desk()
+    await report(reporter_at(desk), OPEN)
+
+    await report(reporter_at(desk), OPEN, shown(desk))
+
+    assert len(desk.writes) == 1
+    assert desk.events == ["Opened", "Propagated"]
+
+
+async def test_what_was_written_is_not_written_again_while_the_watch_lags() -> None:
+    desk = Desk()
+    reporter = reporter_at(desk)
+    await report(reporter, CLOSED)
+    desk.now += 2
+    await report(reporter, CLOSED)
+
+    assert len(desk.writes) == 1
+
+
+async def test_a_watch_that_never_shows_the_write_is_believed_in_the_end() -> None:
+    desk = Desk()
+    reporter = reporter_at(desk)
+    await report(reporter, CLOSED)
+    desk.now += LONGEST_LAG + 1
+    await report(reporter, CLOSED)
+
+    assert len(desk.writes) == 2
+
+
+async def test_a_status_that_somebody_else_changed_is_repaired() -> None:
+    desk = Desk()
+    reporter = reporter_at(desk)
+    await report(reporter, CLOSED)
+    desk.now += 2
+    ours = shown(desk)
+    forged = replace(
+        ours, status={**ours.status, "state": "Open", "lastTransitionTime": "2001-01-01T00:00:00Z"}
+    )
+
+    await report(reporter, CLOSED, forged)
+
+    assert desk.writes[1] == desk.writes[0]
+
+
+async def test_a_status_that_somebody_else_emptied_is_repaired_with_its_times() -> None:
+    desk = Desk()
+    reporter = reporter_at(desk)
+    await report(reporter, CLOSED)
+    await report(reporter, CLOSED, shown(desk))
+    desk.now += LONGEST_LAG + 1
+
+    await report(reporter, CLOSED, replace(POLICY, status={}))
+
+    assert desk.writes[1] == desk.writes[0]
+
+
+async def test_a_condition_that_somebody_else_added_is_taken_away() -> None:
+    desk = Desk()
+    reporter = reporter_at(desk)
+    await report(reporter, CLOSED)
+    desk.now += 2
+    ours = shown(desk)
+    extra = {**ours.status["conditions"][0], "type": "Blessed"}
+    forged = replace(ours, status={**ours.status, "conditions": [*ours.status["conditions"], extra]})
+
+    await report(reporter, CLOSED, forged)
+
+    assert [each["type"] for each in desk.writes[1]["conditions"]] == [
+        "Accepted",
+        "Propagated",
+        "Reporting",
+        "Healthy",
+    ]
+
+
+async def test_news_that_come_too_soon_wait_for_their_time() -> None:
+    desk = Desk()
+    reporter = reporter_at(desk)
+    await report(reporter, CLOSED)
+    desk.now += 0.25
+
+    assert await report(reporter, OPEN, shown(desk)) == 0.75
+    assert len(desk.writes) == 1
+
+    desk.now += 0.75
+    assert await report(reporter, OPEN, shown(desk)) is None
+    assert [write["state"] for write in desk.writes] == ["Closed", "Open"]
+
+
+async def test_rates_alone_are_written_seldom() -> None:
+    desk = Desk()
+    reporter = reporter_at(desk)
+    await report(reporter, fleet(calls=100, failures=0))
+    for second in range(1, 61):
+        desk.now += 1
+        await report(reporter, fleet(calls=100, failures=second), shown(desk))
+
+    assert [write["failureRatePercent"] for write in desk.writes] == [0, 15, 30, 45, 60]
+
+
+async def test_a_failed_write_is_tried_again_the_next_time() -> None:
+    desk = Desk(broken=True)
+    reporter = reporter_at(desk)
+    await report(reporter, OPEN)
+    desk.broken = False
+    await report(reporter, OPEN)
+
+    assert [write["state"] for write in desk.writes] == ["Open"]
+    assert desk.events == ["Opened", "Propagated"]
+    assert desk.counted == ["write error", "write ok", "event ok", "event ok"]
+
+
+async def test_a_policy_that_is_gone_is_left_alone() -> None:
+    desk = Desk(policy_is_gone=True)
+
+    assert await report(reporter_at(desk), OPEN) is None
+
+    assert desk.events == []
+    assert desk.counted == ["write gone"]
+
+
+async def test_a_new_policy_of_the_same_name_starts_afresh() -> None:
+    desk = Desk()
+    reporter = reporter_at(desk)
+    await report(reporter, OPEN)
+    recreated = replace(POLICY, uid="u2")
+
+    assert reporter.last_status(recreated) is None
+    assert await report(reporter, CLOSED, recreated) is None
+    assert [write["state"] for write in desk.writes] == ["Open", "Closed"]
+
+
+async def test_a_flapping_policy_posts_no_more_events_than_its_allowance() -> None:
+    desk = Desk()
+    reporter = reporter_at(desk)
+    await report(reporter, CLOSED)
+    for turn in range(100):
+        desk.now += 1
+        await report(reporter, CLOSED if turn % 2 else OPEN, shown(desk))
+
+    assert len(desk.writes) == 101
+    assert EVENT_BURST <= len(desk.events) <= EVENT_BURST + 4
+    assert "event limited" in desk.counted
