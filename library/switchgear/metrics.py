@@ -11,7 +11,7 @@ from .states import CircuitState, Outcome
 if TYPE_CHECKING:
     from .policy import PolicyDocument
 
-__all__ = ["LONGEST_LABEL", "bounded", "breaker_families", "policy_families"]
+__all__ = ["LONGEST_LABEL", "bounded", "breaker_families", "policy_families", "state_families"]
 
 LONGEST_LABEL = 200
 """Characters of a label's value; a longer one is cut and told apart by a checksum."""
@@ -41,6 +41,16 @@ def policy_families(
     info = Family("switchgear_library_info", "gauge", "The library, and the policy schema that it reads.")
     info.add(1, version=version, schema=str(schema))
     return [generation, errors, info]
+
+
+def state_families(errors: Mapping[str, int]) -> list[Family]:
+    """What went wrong with the file that keeps the state across a restart."""
+    family = Family(
+        "switchgear_state_file_errors_total", "counter", "Trouble with the file that outlives a restart."
+    )
+    for reason, total in sorted(errors.items()):
+        family.add(total, reason=bounded(reason))
+    return [family]
 
 
 def bounded(value: str) -> str:
