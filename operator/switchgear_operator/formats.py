@@ -14,6 +14,7 @@ __all__ = [
     "Calls",
     "DnsLabel",
     "Duration",
+    "GrpcCode",
     "GrpcStatus",
     "Host",
     "HttpStatus",
@@ -68,6 +69,9 @@ DnsLabel = Annotated[
 ]
 
 # Each rule lets through what an earlier one refuses, so that a mistake is told once, by the rule that knows its remedy.
+_URL = ".*/.*"
+_SEVERAL_COLONS = ".*:.*:.*"
+
 Host = Annotated[
     str,
     Field(max_length=260),
@@ -77,21 +81,22 @@ Host = Annotated[
             "host is not a URL: remove the scheme and the path, for example api.stripe.com or api.stripe.com:8443",
         ),
         matching(
-            r".*/.*|(\*\.)?[^*]*",
+            rf"{_URL}|(\*\.)?[^*]*",
             "a wildcard stands at the start of host only, before a dot: give *.suffix, for example *.example.com",
         ),
         matching(
-            f".*/.*|[^:]*|.*:{_PORT}",
+            rf"{_URL}|[^:]*|[^:]*:{_PORT}",
             "after the colon host has a port from 1 to 65535: correct it or remove the colon "
             "(an IPv6 address cannot be a target)",
         ),
         matching(
-            rf".*/.*|{_HOST_LABEL}(\.{_HOST_LABEL})*\.?(:[^:]*)?",
+            rf"{_URL}|{_SEVERAL_COLONS}|{_HOST_LABEL}(\.{_HOST_LABEL})*\.?(:.*)?",
             "host is not a DNS name: give labels of letters, digits and hyphens with dots between them, "
             "for example api.stripe.com",
         ),
         matching(
-            rf".*/.*|({_OCTET}\.){{3}}{_OCTET}(:[^:]*)?|(.*\.)?[^.:]*[^.:0-9][^.:]*\.?(:[^:]*)?|:*",
+            rf"{_URL}|{_SEVERAL_COLONS}|(:.*)?|"
+            rf"({_OCTET}\.){{3}}{_OCTET}(:.*)?|(.*\.)?[^.:]*[^.:0-9][^.:]*\.?(:.*)?|.*\.\.(:.*)?",
             "a host that ends in a number is an IPv4 address: give four numbers from 0 to 255, for example 10.0.0.7",
         ),
     ),
@@ -114,8 +119,8 @@ ImportPath = Annotated[
     Field(max_length=253),
     Obeys(
         matching(
-            rf"{_IDENTIFIER}(\.{_IDENTIFIER})+",
-            "give the import path of an exception, for example httpx.TransportError, or builtins.TimeoutError for a built-in",
+            rf"{_IDENTIFIER}(\.{_IDENTIFIER})*",
+            "give the import path of an exception, for example httpx.TransportError, or a built-in one such as TimeoutError",
         )
     ),
 ]
@@ -148,3 +153,7 @@ class GrpcStatus(StrEnum):
     UNAVAILABLE = "UNAVAILABLE"
     DATA_LOSS = "DATA_LOSS"
     UNAUTHENTICATED = "UNAUTHENTICATED"
+
+
+GrpcCode = Annotated[GrpcStatus, Field(strict=False)]
+"""A gRPC status by its name, as the API's JSON has it."""

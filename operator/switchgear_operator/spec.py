@@ -16,6 +16,7 @@ from .formats import (
     Calls,
     DnsLabel,
     Duration,
+    GrpcCode,
     GrpcStatus,
     Host,
     HttpStatus,
@@ -291,7 +292,7 @@ class HttpStatuses(Section):
 class GrpcStatuses(Section):
     """Which gRPC statuses are failures."""
 
-    failures: Annotated[tuple[GrpcStatus, ...], Field(max_length=16, strict=False)] = (
+    failures: Annotated[tuple[GrpcCode, ...], Field(max_length=16, strict=False)] = (
         GrpcStatus.UNAVAILABLE,
         GrpcStatus.DEADLINE_EXCEEDED,
     )

@@ -140,7 +140,7 @@ class PolicyStatus(Section):
     observed_generation: Count | None = None
     """The generation of the policy that the rest of the status is about."""
 
-    state: PolicyState | None = None
+    state: Annotated[PolicyState, Field(strict=False)] | None = None
     """Closed, Open or HalfOpen: all reporting instances agree. Mixed: they do not. Unknown: nobody reports.
     Disabled and ForcedOpen: by the policy's mode."""
 

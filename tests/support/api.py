@@ -5,10 +5,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import httpx
+import yaml
 
 from dev.controlplane import ControlPlane
 
-__all__ = ["api_client", "policies_path"]
+__all__ = ["api_client", "policies_path", "policy_manifest"]
 
 
 @contextmanager
@@ -27,3 +28,9 @@ def api_client(cluster: ControlPlane) -> Iterator[httpx.Client]:
 def policies_path(namespace: str, name: str = "") -> str:
     """The path of the namespace's policies, or of one."""
     return f"/apis/switchgear.dev/v1alpha1/namespaces/{namespace}/circuitbreakerpolicies/{name}".rstrip("/")
+
+
+def policy_manifest(spec: object, name: str = "policy", **more: object) -> str:
+    """A whole policy in YAML; `more` are further fields at its root."""
+    kind = {"apiVersion": "switchgear.dev/v1alpha1", "kind": "CircuitBreakerPolicy"}
+    return yaml.safe_dump({**kind, "metadata": {"name": name}, "spec": spec, **more})
