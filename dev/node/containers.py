@@ -172,19 +172,21 @@ class ContainerRun:
         """Probe the process until it ends, end it when a probe says so, and note how it ended."""
         waiting = asyncio.create_task(process.wait())
         probing = asyncio.create_task(watch_health(target, self._note_health))
-        if self._stopping.is_set():
-            kill_group(process.pid, signal.SIGKILL)
-        await asyncio.wait({waiting, probing}, return_when=asyncio.FIRST_COMPLETED)
-        if not waiting.done():
-            self.state.message = probing.result()
-            self.state.ready = False
-            self._changed()
-            await _terminate(process, self._grace)
-        probing.cancel()
-        await asyncio.gather(probing, return_exceptions=True)
-        code = await waiting
-        self._groups.ended(process.pid)
-        self._process = None
+        try:
+            if self._stopping.is_set():
+                kill_group(process.pid, signal.SIGKILL)
+            await asyncio.wait({waiting, probing}, return_when=asyncio.FIRST_COMPLETED)
+            if not waiting.done():
+                self.state.message = probing.result()
+                self.state.ready = False
+                self._changed()
+                await _terminate(process, self._grace)
+            code = await waiting
+        finally:
+            probing.cancel()
+            await asyncio.gather(probing, return_exceptions=True)
+            self._groups.ended(process.pid)
+            self._process = None
         self._enter(
             ContainerState(
                 phase="terminated",

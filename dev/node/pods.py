@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import logging
 import os
 import shutil
 import sys
@@ -33,6 +34,7 @@ from dev.node.volumes import PodVolumes, VolumeError
 __all__ = ["NodeParts", "PodRun"]
 
 _HURRIED_GRACE = 2
+_LOG = logging.getLogger("dev.node")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,6 +110,7 @@ class PodRun:
     async def run(self) -> None:
         """The pod's whole life; afterwards nothing of it is left on this machine, nor in the API."""
         working = asyncio.create_task(self._work())
+        working.add_done_callback(self._note_end)
         helping = [asyncio.create_task(self._keep_status()), asyncio.create_task(self._keep_volumes())]
         try:
             await self._ending.wait()
@@ -138,6 +141,7 @@ class PodRun:
         grace = min(grace, 0 if self._gone else _HURRIED_GRACE if self._hurry else grace)
         stopping = [run.stop(grace) for run in (*self._init, *self._main)]
         await asyncio.gather(*stopping)
+        await asyncio.wait({working}, timeout=_HURRIED_GRACE)
         working.cancel()
         await asyncio.gather(working, return_exceptions=True)
 
@@ -149,7 +153,7 @@ class PodRun:
         for name in ("home", "tmp"):
             (self._folder / name).mkdir(parents=True)
         self._dirty.set()
-        while not await self._sync_volumes():
+        while not await self._sync_volumes() and not self._ending.is_set():
             self._volumes_stale.clear()
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._volumes_stale.wait(), 0.5)
@@ -160,6 +164,11 @@ class PodRun:
         async with asyncio.TaskGroup() as group:
             for run in self._main:
                 group.create_task(run.run())
+
+    def _note_end(self, working: asyncio.Task[None]) -> None:
+        if not working.cancelled() and (error := working.exception()) is not None:
+            self._say(f"the local node failed: {error}")
+            _LOG.error("pod %s: the local node failed", self._pod.key, exc_info=error)
 
     async def _sync_volumes(self) -> bool:
         """Bring the volumes up to date; False, and said in the status, when something required is missing."""
