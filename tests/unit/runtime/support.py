@@ -1,5 +1,7 @@
 """What the runtime's tests share: policies, a ConfigMap volume as the kubelet keeps one, and waiting."""
 
+import asyncio
+import contextlib
 import itertools
 import json
 import shutil
@@ -77,3 +79,11 @@ def eventually(condition: Callable[[], bool], *, timeout: float = 20.0) -> None:
     while not condition():
         assert time.monotonic() < deadline, "the condition did not come true in time"
         threading.Event().wait(0.01)
+
+
+async def eventually_async(condition: Callable[[], bool], *, timeout: float = 20.0) -> None:
+    """As `eventually`, while the event loop goes on."""
+    async with asyncio.timeout(timeout):
+        while not condition():
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(asyncio.Event().wait(), 0.005)

@@ -1,0 +1,283 @@
+"""Transports that put a breaker around each request of an httpx client.
+
+    client = httpx.Client(transport=CircuitBreakerTransport())
+
+The breaker is looked up for each request, by its URL: one permit per request that is sent, so each redirect and each
+retry of the client is a call of its own. An answer counts by its status; a success counts only when its body has
+been read to the end or closed, and becomes a failure if the body breaks off. An answer that is dropped gives its
+permit back.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from types import TracebackType
+from typing import Self
+
+from .breaker import CircuitBreaker
+from .classify import Classifier, error_name
+from .config import CircuitConfig, Mode
+from .permit import Permit
+from .registry import Registry
+from .runtime import default_registry
+from .states import Outcome
+
+try:
+    import httpx
+except ImportError as error:
+    raise ImportError("switchgear.httpx needs httpx: pip install 'switchgear[httpx]'") from error
+
+__all__ = ["AsyncCircuitBreakerTransport", "CallTimeoutError", "CircuitBreakerTransport"]
+
+_TIMEOUTS = ("connect", "read", "write", "pool")
+
+
+class CallTimeoutError(httpx.TimeoutException, TimeoutError):
+    """The call was cut because it took longer than the policy's `call_timeout`."""
+
+
+class CircuitBreakerTransport(httpx.BaseTransport):
+    """Guards what another transport sends.
+
+    A `call_timeout` becomes the request's own timeouts where those are longer.
+
+    Args:
+        transport: What sends; `httpx.HTTPTransport()` unless told otherwise.
+        registry: Where breakers are looked up; the module-level registry unless told otherwise.
+        default: The config for URLs that no policy covers; without one they pass straight through.
+
+    Raises:
+        CircuitOpenError: (on a request) The breaker rejected it; nothing was sent.
+    """
+
+    def __init__(
+        self,
+        transport: httpx.BaseTransport | None = None,
+        *,
+        registry: Registry | None = None,
+        default: CircuitConfig | None = None,
+    ) -> None:
+        self._transport = httpx.HTTPTransport() if transport is None else transport
+        self._guard = _Guard(registry, default)
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        """Send `request` if its breaker lets it."""
+        call = self._guard.begin(request)
+        try:
+            response = self._transport.handle_request(call.request)
+        except BaseException as error:
+            call.fail(error)
+            raise
+        if call.answered(response):
+            assert isinstance(response.stream, httpx.SyncByteStream)
+            response.stream = _Body(response.stream, call)
+        return response
+
+    def close(self) -> None:
+        """Close the guarded transport."""
+        self._transport.close()
+
+    def __enter__(self) -> Self:
+        self._transport.__enter__()
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None = None,
+        exc_value: BaseException | None = None,
+        traceback: TracebackType | None = None,
+    ) -> None:
+        self._transport.__exit__(exc_type, exc_value, traceback)
+
+
+class AsyncCircuitBreakerTransport(httpx.AsyncBaseTransport):
+    """As `CircuitBreakerTransport`, for async clients.
+
+    A call that takes longer than `call_timeout`, its body included, is cut with `CallTimeoutError` (under asyncio;
+    under another event loop the request's own timeouts must do).
+    """
+
+    def __init__(
+        self,
+        transport: httpx.AsyncBaseTransport | None = None,
+        *,
+        registry: Registry | None = None,
+        default: CircuitConfig | None = None,
+    ) -> None:
+        self._transport = httpx.AsyncHTTPTransport() if transport is None else transport
+        self._guard = _Guard(registry, default)
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Send `request` if its breaker lets it."""
+        call = self._guard.begin(request)
+        try:
+            async with _Deadline(call):
+                response = await self._transport.handle_async_request(call.request)
+        except BaseException as error:
+            call.fail(error)
+            raise
+        if call.answered(response):
+            assert isinstance(response.stream, httpx.AsyncByteStream)
+            response.stream = _AsyncBody(response.stream, call)
+        return response
+
+    async def aclose(self) -> None:
+        """Close the guarded transport."""
+        await self._transport.aclose()
+
+    async def __aenter__(self) -> Self:
+        await self._transport.__aenter__()
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None = None,
+        exc_value: BaseException | None = None,
+        traceback: TracebackType | None = None,
+    ) -> None:
+        await self._transport.__aexit__(exc_type, exc_value, traceback)
+
+
+class _Guard:
+    """Finds the breaker of a request and begins the call: what both transports share."""
+
+    def __init__(self, registry: Registry | None, default: CircuitConfig | None) -> None:
+        self._registry = registry
+        self._default = default
+
+    def begin(self, request: httpx.Request) -> "_Call":
+        registry = default_registry() if self._registry is None else self._registry
+        breaker = registry.breaker_for(_origin(request.url), self._default)
+        return _Call(breaker, request)
+
+
+class _Call:
+    """One request under way, with its permit."""
+
+    __slots__ = ("_config", "_permit", "deadline", "request")
+
+    def __init__(self, breaker: CircuitBreaker, request: httpx.Request) -> None:
+        self._config = config = breaker.config
+        self._permit: Permit = breaker.acquire()
+        self.deadline: float | None = None
+        limit = None if config.mode is Mode.DISABLED else config.call_timeout
+        if limit is None:
+            self.request = request
+        else:
+            self.request = _within(request, limit)
+            self.deadline = _loop_time_in(limit)
+
+    def answered(self, response: httpx.Response) -> bool:
+        """Judge the status; whether the body still decides."""
+        outcome = Classifier(self._config).of_http_status(response.status_code)
+        if outcome is Outcome.FAILURE:
+            self._permit.settle(outcome, f"HTTP {response.status_code}")
+        elif outcome is Outcome.IGNORED or response.is_closed:
+            self._permit.settle(outcome)
+        else:
+            return True
+        return False
+
+    def finish(self) -> None:
+        self._permit.success()
+
+    def fail(self, error: BaseException) -> None:
+        if isinstance(error, CallTimeoutError):
+            self._permit.settle(Outcome.FAILURE, error_name(error))
+        else:
+            self._permit.failure(error)
+
+
+class _Body(httpx.SyncByteStream):
+    def __init__(self, stream: httpx.SyncByteStream, call: _Call) -> None:
+        self._stream = stream
+        self._call = call
+
+    def __iter__(self) -> Iterator[bytes]:
+        try:
+            yield from self._stream
+        except GeneratorExit:
+            raise
+        except BaseException as error:
+            self._call.fail(error)
+            raise
+        self._call.finish()
+
+    def close(self) -> None:
+        try:
+            self._stream.close()
+        finally:
+            self._call.finish()
+
+
+class _AsyncBody(httpx.AsyncByteStream):
+    def __init__(self, stream: httpx.AsyncByteStream, call: _Call) -> None:
+        self._stream = stream
+        self._call = call
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        chunks = aiter(self._stream)
+        try:
+            while True:
+                async with _Deadline(self._call):
+                    chunk = await anext(chunks)
+                yield chunk
+        except StopAsyncIteration:
+            self._call.finish()
+        except GeneratorExit:
+            raise
+        except BaseException as error:
+            self._call.fail(error)
+            raise
+
+    async def aclose(self) -> None:
+        try:
+            await self._stream.aclose()
+        finally:
+            self._call.finish()
+
+
+class _Deadline:
+    """Cuts what runs inside once the call's time is over."""
+
+    __slots__ = ("_scope",)
+
+    def __init__(self, call: _Call) -> None:
+        self._scope = None if call.deadline is None else asyncio.timeout_at(call.deadline)
+
+    async def __aenter__(self) -> None:
+        if self._scope is not None:
+            await self._scope.__aenter__()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if self._scope is None:
+            return
+        try:
+            await self._scope.__aexit__(kind, error, traceback)
+        except TimeoutError as cut:
+            raise CallTimeoutError("the call took longer than its call_timeout") from cut
+
+
+def _origin(url: httpx.URL) -> str:
+    return f"{url.scheme}://{url.netloc.decode('ascii')}"
+
+
+def _within(request: httpx.Request, limit: float) -> httpx.Request:
+    """The same request with no timeout above `limit`. The user's own stays as it is: a redirect reuses it."""
+    given = request.extensions.get("timeout") or {}
+    timeout = {name: limit if given.get(name) is None else min(limit, given[name]) for name in _TIMEOUTS}
+    return httpx.Request(
+        request.method,
+        request.url,
+        headers=request.headers,
+        stream=request.stream,
+        extensions={**request.extensions, "timeout": timeout},
+    )
+
+
+def _loop_time_in(seconds: float) -> float | None:
+    try:
+        return asyncio.get_running_loop().time() + seconds
+    except RuntimeError:  # a thread without a loop, or the loop of another library
+        return None
