@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from switchgear.config import Mode
+from switchgear.metrics import bounded
 from switchgear.states import CircuitState
 
 from .objects import Policy
@@ -160,7 +161,7 @@ def aggregate(
 
 def _reading(observation: Observation, policy: Policy) -> PolicyReading:
     assert observation.reading is not None
-    return observation.reading.policies.get(policy.key, _NOT_LOADED)
+    return observation.reading.policies.get(bounded(policy.key), _NOT_LOADED)
 
 
 def _is_updated(reading: PolicyReading, policy: Policy) -> bool:
@@ -189,7 +190,7 @@ def _state_before_the_first_call(policy: Policy) -> CircuitState:
 
 def _rejected_per_minute(policy: Policy, fresh: list[Observation]) -> float | None:
     rates = [each.rejected_per_minute for each in fresh if each.rejected_per_minute is not None]
-    return sum(rate.get(policy.key, 0.0) for rate in rates) if rates else None
+    return sum(rate.get(bounded(policy.key), 0.0) for rate in rates) if rates else None
 
 
 def _open_instances(

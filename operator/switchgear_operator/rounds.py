@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Protocol
 
-from .objects import Pod
+from .objects import Pod, Policy
 from .observation import Observation
 from .readings import ScrapeError
 from .scrape import Scraper
@@ -23,8 +23,8 @@ SETTLE_SECONDS = 0.5
 class InformedPods(Protocol):
     """What of the informed state is needed here."""
 
-    def namespaces(self) -> Iterable[str]:
-        """The namespaces that have policies."""
+    def policies(self) -> Iterable[Policy]:
+        """All policies."""
 
     def pods(self, namespace: str) -> Iterable[Pod]:
         """The namespace's pods that asked to be observed."""
@@ -65,7 +65,7 @@ class Rounds:
         self._observations: dict[str, Observation] = {}  # by pod uid
         self._under_way: set[str] = set()  # uids of the pods being asked
         self._complete: set[str] = set()  # namespaces of which each pod was asked once
-        self._started: set[str] = set()
+        self._started: set[str] = set()  # namespaces of which that has begun
         self._wanted = asyncio.Event()
 
     async def run(self) -> None:
@@ -74,7 +74,7 @@ class Rounds:
             due = time.monotonic()
             while True:
                 self._forget_the_gone()
-                for namespace in self._informed.namespaces():
+                for namespace in self._namespaces() - (self._started - self._complete):
                     self._start(namespace, tasks)
                 due = max(due + self._interval, time.monotonic())
                 await self._wait_until(due, tasks)
@@ -96,6 +96,9 @@ class Rounds:
         known = self._observations.get(pod.uid)
         return Observation(pod=pod) if known is None else replace(known, pod=pod)
 
+    def _namespaces(self) -> set[str]:
+        return {policy.namespace for policy in self._informed.policies()}
+
     def _start(self, namespace: str, tasks: asyncio.TaskGroup) -> None:
         self._started.add(namespace)
         tasks.create_task(self._look_at(namespace, tasks))
@@ -107,7 +110,7 @@ class Rounds:
             except TimeoutError:
                 return
             self._wanted.clear()
-            for namespace in set(self._informed.namespaces()) - self._started:
+            for namespace in self._namespaces() - self._started:
                 self._start(namespace, tasks)
 
     async def _look_at(self, namespace: str, tasks: asyncio.TaskGroup) -> None:
@@ -136,7 +139,7 @@ class Rounds:
         self._metrics.scraped(outcome.reason if isinstance(outcome, ScrapeError) else "ok", ended - started)
 
     def _forget_the_gone(self) -> None:
-        namespaces = set(self._informed.namespaces())
+        namespaces = self._namespaces()
         self._complete &= namespaces
         self._started &= namespaces
         alive = {pod.uid for namespace in namespaces for pod in self._informed.pods(namespace)}

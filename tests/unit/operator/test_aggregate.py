@@ -1,5 +1,6 @@
 """What each pod said becomes one fleet per policy: counted once each, in any order."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import permutations
 from random import Random
@@ -8,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from switchgear.metrics import bounded
 from switchgear.states import CircuitState
 from switchgear_operator.aggregate import Fleet, OpenInstance, OutdatedInstance, SilentInstance, aggregate
 from switchgear_operator.objects import Pod, Policy
@@ -142,6 +144,17 @@ def test_a_pod_that_has_not_loaded_the_policy_reports_but_is_not_updated() -> No
     assert (result.expected, result.reporting, result.updated) == (1, 1, 0)
     assert result.outdated == (OutdatedInstance("a", None),)
     assert counts(result) == (0, 0, 1)
+
+
+def test_a_policy_with_a_very_long_name_is_found_under_the_label_that_the_library_gives_it() -> None:
+    long = replace(policy(), name="p" * 240)
+    label = bounded(long.key)
+    assert label != long.key
+    reading = InstanceReading({label: PolicyReading(uid="u1", generation=7, breakers=(breaker(OPEN),))})
+
+    result = fleet(Observation(pod=bare_pod("a"), reading=reading, read_at=100.0), of=long)
+
+    assert (result.updated, result.open) == (1, 1)
 
 
 def test_a_pod_on_an_older_generation_is_not_updated() -> None:
