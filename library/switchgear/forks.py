@@ -9,6 +9,7 @@ import weakref
 from collections.abc import Callable
 from enum import IntEnum
 from itertools import count
+from types import MethodType
 
 __all__ = ["Stage", "after_fork"]
 
@@ -28,22 +29,24 @@ class Stage(IntEnum):
 
 def after_fork(stage: Stage, method: Callable[[], object]) -> None:
     """Call a bound method in every child forked from now on, as long as its object lives."""
-    number = next(_numbers)
-    _hooks[number] = (stage, weakref.WeakMethod(method, lambda _: _hooks.pop(number, None)))
+    assert isinstance(method, MethodType)
+    number, forget = next(_numbers), _hooks.pop
+    owner = weakref.ref(method.__self__, lambda _: forget(number, None))
+    _hooks[number] = (stage, owner, method.__func__)
 
 
 def _run_hooks() -> None:
-    for _, reference in sorted(_hooks.values(), key=lambda hook: hook[0]):
-        method = reference()
-        if method is None:
+    for _, reference, function in sorted(_hooks.values(), key=lambda hook: hook[0]):
+        owner = reference()
+        if owner is None:
             continue
         try:
-            method()
+            function(owner)
         except Exception:
             _log.exception("a forked process could not mend what it inherited")
 
 
 _numbers = count()
-_hooks: "dict[int, tuple[Stage, weakref.WeakMethod[Callable[[], object]]]]" = {}
+_hooks: "dict[int, tuple[Stage, weakref.ref[object], Callable[[object], object]]]" = {}
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_run_hooks)

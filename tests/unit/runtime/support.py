@@ -81,9 +81,9 @@ def eventually(condition: Callable[[], bool], *, timeout: float = 20.0) -> None:
         threading.Event().wait(0.01)
 
 
-async def eventually_async(condition: Callable[[], bool], *, timeout: float = 20.0) -> None:
+async def eventually_async(condition: Callable[[], bool]) -> None:
     """As `eventually`, while the event loop goes on."""
-    async with asyncio.timeout(timeout):
+    async with asyncio.timeout(20):
         while not condition():
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(asyncio.Event().wait(), 0.005)
