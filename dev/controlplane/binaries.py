@@ -13,7 +13,7 @@ from pathlib import Path
 from .build import build
 from .toolchain import MissingComponentError, find_go
 
-__all__ = ["Binaries", "MissingComponentError", "find_binaries"]
+__all__ = ["MODULE", "Binaries", "MissingComponentError", "cache_folder", "cache_key", "find_binaries"]
 
 MODULE = Path(__file__).parent
 """The folder of go.mod and go.sum, which say what is built."""
@@ -44,7 +44,7 @@ def find_binaries() -> Binaries:
         return _in_folder(
             Path(given), f"KUBEBUILDER_ASSETS={given}", "complete the folder, or unset the variable"
         )
-    folder = cache_folder() / f"controlplane-{_key()}"
+    folder = cache_folder() / f"controlplane-{cache_key(MODULE)}"
     if not folder.is_dir():
         with _locked(folder):
             if not folder.is_dir():
@@ -78,11 +78,11 @@ def _kubectl() -> Path:
     return kubectl
 
 
-def _key() -> str:
+def cache_key(module: Path) -> str:
     """A hash of everything that decides what the programs are."""
     digest = hashlib.sha256(f"{platform.system()} {platform.machine()}\n".encode())
     for name in ("go.mod", "go.sum"):
-        digest.update((MODULE / name).read_bytes())
+        digest.update((module / name).read_bytes())
     return digest.hexdigest()[:16]
 
 

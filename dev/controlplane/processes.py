@@ -67,6 +67,8 @@ class GuardedProcesses:
 
     def _tell_guardian(self, line: str) -> None:
         if self._guardian.stdin:
-            with contextlib.suppress(BrokenPipeError):  # it was killed: the processes still end with this one in order
+            with contextlib.suppress(
+                BrokenPipeError
+            ):  # it was killed: the processes still end with this one in order
                 self._guardian.stdin.write(f"{line}\n".encode())
                 self._guardian.stdin.flush()
