@@ -1,0 +1,137 @@
+"""From the informed state of a namespace to its ConfigMap: plan, compare, and at most one write of each kind.
+
+Level-triggered: whatever happened, or was missed, the same state leads to the same ConfigMap. What would withdraw
+something from workloads is first asked of the API server itself, so that a watch that lags, or an operator that is
+still starting, withdraws nothing by mistake.
+"""
+
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any, Protocol
+
+from .cluster import CONFIG_MAP, ApiError, ConfigMap
+from .informed import Informed, policy_of
+from .objects import Policy
+from .plan import Plan, plan
+from .verdicts import Undelivered, Verdict
+
+__all__ = ["Reconciler"]
+
+_log = logging.getLogger(__name__)
+
+Json = dict[str, Any]
+
+
+class ConfigMapApi(Protocol):
+    """What of the cluster is needed here."""
+
+    async def policies(self, namespace: str) -> list[Json]:
+        """The policies of a namespace, from the server itself."""
+
+    async def apply_config_map(self, namespace: str, data: Mapping[str, str]) -> Json:
+        """Server-side apply of our fields."""
+
+    async def drop_config_map_keys(self, namespace: str, data: list[str], binary: list[str]) -> Json:
+        """Remove others' keys."""
+
+    async def delete_config_map(self, config_map: ConfigMap) -> None:
+        """Delete it as it was seen."""
+
+
+class Reconciler:
+    """Keeps each namespace's ConfigMap as its policies want it.
+
+    Args:
+        informed: What is known; verdicts and what was written go back into it.
+        api: Where ConfigMaps are written.
+        judged: Told a namespace when the verdicts on its policies have changed.
+        written: Told what kind of write was done: `apply`, `drop` or `delete`.
+    """
+
+    def __init__(
+        self,
+        informed: Informed,
+        api: ConfigMapApi,
+        *,
+        judged: Callable[[str], None],
+        written: Callable[[str], None],
+    ) -> None:
+        self._informed = informed
+        self._api = api
+        self._judged = judged
+        self._written = written
+
+    async def reconcile(self, namespace: str) -> None:
+        """Make the namespace's ConfigMap what it shall be.
+
+        Raises:
+            ApiError: The API server refused or could not be reached; nothing was withdrawn.
+        """
+        config_map = self._informed.config_map(namespace)
+        if config_map is not None and not config_map.ours:
+            self._leave_alone(namespace)
+            return
+        delivered = config_map.data if config_map else {}
+        policies = self._informed.policies_of(namespace)
+        wanted = plan(policies, delivered)
+        if delivered.keys() - wanted.data.keys():
+            policies = [policy_of(body) for body in await self._api.policies(namespace)]
+            wanted = plan(policies, delivered)
+        try:
+            await self._write(namespace, config_map, wanted)
+        except ApiError as error:
+            if error.status != 404 and not error.namespace_is_ending:
+                raise
+            _log.debug("namespace %s is ending: nothing to deliver there", namespace)
+            return
+        self._judge(namespace, policies, wanted.verdicts)
+
+    async def _write(self, namespace: str, config_map: ConfigMap | None, wanted: Plan) -> None:
+        if not wanted.data:
+            if config_map is not None:
+                await self._api.delete_config_map(config_map)
+                self._informed.forget_config_map(namespace)
+                self._tell("delete", namespace, "its last policy is gone")
+            return
+        if config_map is None or not config_map.labelled or _lacks(config_map, wanted):
+            body = await self._api.apply_config_map(namespace, wanted.data)
+            self._informed.learn_config_map(body)
+            self._tell("apply", namespace, f"{len(wanted.data)} policies")
+        config_map = self._informed.config_map(namespace)
+        foreign = sorted(config_map.data.keys() - wanted.data.keys()) if config_map else []
+        if config_map is not None and (foreign or config_map.foreign_binary):
+            body = await self._api.drop_config_map_keys(namespace, foreign, list(config_map.foreign_binary))
+            self._informed.learn_config_map(body)
+            self._tell("drop", namespace, f"keys that no policy of this namespace has: {foreign}")
+
+    def _tell(self, kind: str, namespace: str, why: str) -> None:
+        self._written(kind)
+        _log.info("%s of configmap %s/%s: %s", kind, namespace, CONFIG_MAP, why)
+
+    def _judge(self, namespace: str, policies: list[Policy], verdicts: Mapping[str, Verdict]) -> None:
+        if self._informed.learn_verdicts(policies, verdicts):
+            self._judged(namespace)
+
+    def _leave_alone(self, namespace: str) -> None:
+        policies = self._informed.policies_of(namespace)
+        foreign = Undelivered(
+            "ConfigMapForeign",
+            f"configmap {CONFIG_MAP} exists and was not made by the operator, which leaves it alone: "
+            "delete or rename it, and the policies are delivered",
+        )
+        found = plan(policies, {}).verdicts
+        if policies:
+            _log.warning("namespace %s: %s", namespace, foreign.message)
+        self._judge(
+            namespace,
+            policies,
+            {
+                name: replace(each, undelivered=foreign if each.accepted else None)
+                for name, each in found.items()
+            },
+        )
+
+
+def _lacks(config_map: ConfigMap, wanted: Plan) -> bool:
+    return any(config_map.data.get(key) != value for key, value in wanted.data.items())
