@@ -317,7 +317,7 @@ class CircuitBreaker:
             before = self._visible_state()
             phase = self._phase
             if isinstance(phase, Closed) and config.window != self._config.window:
-                self._phase = Closed(refilled(config.window, now, phase.window.contents(now)), phase.row)
+                phase.window = refilled(config.window, now, phase.window.contents(now))
             elif isinstance(phase, Open):
                 phase.until = min(phase.until, now + config.max_open_duration)
             self._classifier = Classifier(config)
