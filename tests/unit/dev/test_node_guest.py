@@ -47,6 +47,16 @@ def test_a_socket_on_all_addresses_listens_on_the_pods(table: Path, host: str) -
     assert run(program, table) == POD_IP
 
 
+@pytest.mark.parametrize("host", ["", "::"])
+def test_a_socket_for_ipv6_and_ipv4_listens_on_the_pods(table: Path, host: str) -> None:
+    program = (
+        "import socket; s = socket.create_server"
+        f"(({host!r}, 0), family=socket.AF_INET6, dualstack_ipv6=True); print(s.getsockname()[0])"
+    )
+
+    assert run(program, table) == f"::ffff:{POD_IP}"
+
+
 @pytest.mark.parametrize("host", [None, "", "0.0.0.0"])
 def test_an_asyncio_server_on_all_addresses_listens_on_the_pods_only(table: Path, host: str | None) -> None:
     program = f"""
