@@ -1,0 +1,58 @@
+"""Before the story and after it: installing the chart and the shop, and leaving everything running on request."""
+
+import contextlib
+import signal
+
+from .narrator import Narrator
+from .places import RELEASE_NAMESPACE, Place
+from .shop import APP_PORT, METRICS_PORT, NAMESPACE
+from .stage import Stage
+
+__all__ = ["install_chart", "install_shop", "keep_running"]
+
+OBSERVE_OFTEN = ("--set", "observe.interval=1s")
+"""The default suits a cluster; a story of two minutes is told in seconds."""
+
+
+def install_chart(place: Place, narrator: Narrator) -> None:
+    """Install the operator with the real chart, and wait until its readiness probe succeeds."""
+    command = ["install", "switchgear", "charts/switchgear", "-n", RELEASE_NAMESPACE, "--create-namespace"]
+    command += ["--wait", f"--timeout={60 * place.patience:.0f}s", *OBSERVE_OFTEN, *place.chart_values]
+    narrator.command(("helm", *command))
+    place.helm(*command)
+    _show(place, narrator, "get", "pods", "-n", RELEASE_NAMESPACE)
+    narrator.seen("the operator runs as a pod, with the chart's service account, RBAC and probes")
+
+
+def install_shop(place: Place, narrator: Narrator) -> None:
+    """Apply the policy and the shop, and wait until every Deployment is available."""
+    _show(place, narrator, "apply", "-k", place.shop)
+    _show(place, narrator, "apply", "-f", "examples/shop/policy.yaml")
+    within = f"--timeout={60 * place.patience:.0f}s"
+    _show(
+        place, narrator, "wait", "--for=condition=Available", "deployment", "--all", "-n", NAMESPACE, within
+    )
+    narrator.seen("the shop runs: load → checkout × 3 → payments")
+
+
+def keep_running(stage: Stage) -> None:
+    """Say how to reach everything, and wait to be interrupted."""
+    narrator, place, shop = stage.narrator, stage.place, stage.shop
+    narrator.say("KEEP=1: it all goes on running until Ctrl-C. In another terminal:")
+    payments, checkout = shop.payments, shop.checkouts[0]
+    for line in (
+        f"export KUBECONFIG={place.kubectl.kubeconfig}",
+        f"alias kubectl={place.kubectl.program}",
+        f"kubectl get cbp -n {NAMESPACE} --watch",
+        f"kubectl edit cbp payments -n {NAMESPACE}",
+        f"curl -X PUT -d hang {place.pod_url(payments, APP_PORT)}/behaviour      # or fail, or well",
+        f"curl {place.pod_url(checkout, METRICS_PORT)}/metrics",
+    ):
+        narrator.note(f"  {line}")
+    with contextlib.suppress(KeyboardInterrupt):
+        signal.pause()
+
+
+def _show(place: Place, narrator: Narrator, *arguments: str) -> None:
+    narrator.command(("kubectl", *arguments))
+    narrator.output(place.kubectl(*arguments))
