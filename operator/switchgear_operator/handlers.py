@@ -59,6 +59,8 @@ def settings() -> kopf.OperatorSettings:
     chosen.peering.standalone = True
     chosen.scanning.disabled = True
     chosen.posting.enabled = False
+    chosen.queueing.idle_timeout = 1.0  # a stop waits for workers that idle
+    chosen.queueing.exit_timeout = 0.5
     chosen.watching.server_timeout = WATCH_SECONDS
     chosen.watching.client_timeout = WATCH_SECONDS + 15
     chosen.watching.connect_timeout = 10
