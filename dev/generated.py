@@ -13,6 +13,7 @@ _REPOSITORY = Path(__file__).resolve().parent.parent
 
 GENERATED: dict[str, Callable[[], str]] = {
     "crds/circuitbreakerpolicies.switchgear.dev.yaml": crd_yaml,
+    "charts/switchgear/files/circuitbreakerpolicies.switchgear.dev.yaml": crd_yaml,
 }
 """Path in the repository: what makes its text."""
 
