@@ -231,4 +231,4 @@ def _time(timestamp: float | None) -> datetime | None:
 
 def _silent(observation: Observation) -> SilentInstance:
     error = observation.error
-    return SilentInstance(observation.pod.name, "not scraped yet" if error is None else error.detail)
+    return SilentInstance(observation.pod.name, "has not answered yet" if error is None else error.detail)

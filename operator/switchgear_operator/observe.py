@@ -85,8 +85,8 @@ class Observer:
         """Report on each policy of a namespace; returns seconds after which to come again, if at all."""
         policies = list(self._informed.policies_of(namespace))
         self._forget_the_gone(namespace, policies)
-        if not self._rounds.are_complete(namespace):
-            return None  # there will be news once each pod was asked
+        if not policies or not self._rounds.are_complete(namespace):
+            return None  # where there are policies, there will be news once each pod was asked
         observations, skipped = self._rounds.observations(namespace)
         waits = []
         for policy in policies:

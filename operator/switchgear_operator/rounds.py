@@ -64,9 +64,10 @@ class Rounds:
         self._on_news = on_news
         self._observations: dict[str, Observation] = {}  # by pod uid
         self._under_way: set[str] = set()  # uids of the pods being asked
-        self._complete: set[str] = set()  # namespaces of which each pod was asked once
-        self._started: set[str] = set()  # namespaces of which that has begun
-        self._wanted = asyncio.Event()
+        self._asked: set[str] = set()  # uids of the pods that had their first chance to answer
+        self._met: set[str] = set()  # namespaces of which all pods had it
+        self._wanted: set[str] = set()  # namespaces with pods that are to be asked before the next round
+        self._is_wanted = asyncio.Event()
 
     async def run(self) -> None:
         """Make rounds until cancelled. A round that is late is not made up for."""
@@ -74,23 +75,28 @@ class Rounds:
             due = time.monotonic()
             while True:
                 self._forget_the_gone()
-                for namespace in self._namespaces() - (self._started - self._complete):
-                    self._start(namespace, tasks)
+                for namespace in self._namespaces():
+                    tasks.create_task(self._look_at(namespace, tasks))
                 due = max(due + self._interval, time.monotonic())
                 await self._wait_until(due, tasks)
 
     def are_complete(self, namespace: str) -> bool:
-        """Whether each pod of the namespace was asked once. If not, that is begun now and not with the next round."""
-        if namespace in self._complete:
+        """Whether each pod of the namespace had a chance to answer. If not, it gets one now, before the next round."""
+        if all(pod.uid in self._asked for pod in self._expected(namespace)):
             return True
-        self._wanted.set()
+        self._wanted.add(namespace)
+        self._is_wanted.set()
         return False
 
     def observations(self, namespace: str) -> tuple[list[Observation], int]:
         """What is known of each pod that should report, and how many are left out for their host's network."""
-        running = [pod for pod in self._informed.pods(namespace) if pod.running]
-        expected = [pod for pod in running if not self._scraper.skips(pod)]
-        return [self._observation(pod) for pod in expected], len(running) - len(expected)
+        expected = self._expected(namespace)
+        skipped = sum(pod.running and self._scraper.skips(pod) for pod in self._informed.pods(namespace))
+        return [self._observation(pod) for pod in expected], skipped
+
+    def _expected(self, namespace: str) -> list[Pod]:
+        pods = self._informed.pods(namespace)
+        return [pod for pod in pods if pod.running and not self._scraper.skips(pod)]
 
     def _observation(self, pod: Pod) -> Observation:
         known = self._observations.get(pod.uid)
@@ -99,34 +105,37 @@ class Rounds:
     def _namespaces(self) -> set[str]:
         return {policy.namespace for policy in self._informed.policies()}
 
-    def _start(self, namespace: str, tasks: asyncio.TaskGroup) -> None:
-        self._started.add(namespace)
-        tasks.create_task(self._look_at(namespace, tasks))
-
     async def _wait_until(self, due: float, tasks: asyncio.TaskGroup) -> None:
         while (left := due - time.monotonic()) > 0:
             try:
-                await asyncio.wait_for(self._wanted.wait(), left)
+                await asyncio.wait_for(self._is_wanted.wait(), left)
             except TimeoutError:
                 return
-            self._wanted.clear()
-            for namespace in self._namespaces() - self._started:
-                self._start(namespace, tasks)
+            self._is_wanted.clear()
+            wanted, self._wanted = self._wanted, set()
+            for namespace in wanted:
+                tasks.create_task(self._look_at(namespace, tasks, newcomers_only=True))
 
-    async def _look_at(self, namespace: str, tasks: asyncio.TaskGroup) -> None:
-        known, _ = self.observations(namespace)
-        due = [each for each in known if each.pod.uid not in self._under_way]
+    async def _look_at(
+        self, namespace: str, tasks: asyncio.TaskGroup, *, newcomers_only: bool = False
+    ) -> None:
+        pods = [pod for pod in self._expected(namespace) if pod.uid not in self._under_way]
+        if newcomers_only:
+            pods = [pod for pod in pods if pod.uid not in self._asked]
+            if not pods:
+                return  # they are being asked
         # Those that failed last come last: a crowd of hanging pods cannot hold up the others' turn.
-        due.sort(key=lambda each: each.error is not None)
-        self._under_way.update(each.pod.uid for each in due)
-        asked = [tasks.create_task(self._ask(each.pod)) for each in due]
-        late = (await asyncio.wait(asked, timeout=SETTLE_SECONDS))[1] if asked else ()
-        if late and namespace in self._complete:
-            self._on_news(namespace)
+        pods.sort(key=lambda pod: self._observation(pod).error is not None)
+        self._under_way.update(pod.uid for pod in pods)
+        looks = [tasks.create_task(self._ask(pod)) for pod in pods]
+        patience = SETTLE_SECONDS if namespace in self._met else None
+        late = (await asyncio.wait(looks, timeout=patience))[1] if looks else ()
+        self._met.add(namespace)
+        self._asked.update(pod.uid for pod in pods)
+        self._on_news(namespace)
         if late:
             await asyncio.wait(late)
-        self._complete.add(namespace)
-        self._on_news(namespace)
+            self._on_news(namespace)
 
     async def _ask(self, pod: Pod) -> None:
         try:
@@ -140,8 +149,8 @@ class Rounds:
 
     def _forget_the_gone(self) -> None:
         namespaces = self._namespaces()
-        self._complete &= namespaces
-        self._started &= namespaces
+        self._met &= namespaces
         alive = {pod.uid for namespace in namespaces for pod in self._informed.pods(namespace)}
+        self._asked &= alive
         for uid in self._observations.keys() - alive:
             del self._observations[uid]

@@ -175,7 +175,7 @@ def test_a_pod_that_has_not_answered_yet_is_expected_but_silent() -> None:
     result = fleet(pod("a"), Observation(pod=bare_pod("b")))
 
     assert (result.expected, result.reporting, result.updated) == (2, 1, 1)
-    assert result.silent == (SilentInstance("b", "not scraped yet"),)
+    assert result.silent == (SilentInstance("b", "has not answered yet"),)
 
 
 def test_a_stale_reading_counts_for_nothing() -> None:

@@ -302,6 +302,39 @@ async def test_nothing_is_said_before_each_pod_was_asked_once(workloads: list[Wo
     assert desk.writes[0].instances.reporting == 2
 
 
+async def test_a_pod_that_joins_is_asked_at_once_before_anything_is_said_of_it(
+    workloads: list[Workload],
+) -> None:
+    known = Known()
+    known.add("pod-0", workloads[0])
+    async with observing(known, interval=NEVER_AGAIN) as (desk, observer):
+        await until_written(desk, expected=1, reporting=1)
+        known.add("pod-1", workloads[1])
+        observer.wake("shop")
+
+        await until_written(desk, expected=2, reporting=2)
+
+    assert [write.instances.reporting for write in desk.writes if write.instances] == [1, 2]
+
+
+async def test_a_pod_that_joins_and_hangs_does_not_hold_up_the_namespace_for_long(
+    workloads: list[Workload],
+) -> None:
+    known = Known()
+    known.add("pod-0", workloads[0])
+    async with observing(known, interval=NEVER_AGAIN, limits=ScrapeLimits(seconds=3600)) as (desk, observer):
+        await until_written(desk, expected=1, reporting=1)
+        workloads[1].hang()
+        known.add("pod-1", workloads[1])
+        observer.wake("shop")
+
+        status = await until_written(desk, expected=2, reporting=1)
+        workloads[1].recover()
+
+    reporting = next(each for each in status.conditions or () if each.type == "Reporting")
+    assert "pod-1 (has not answered yet)" in reporting.message
+
+
 async def test_nothing_is_said_of_a_generation_that_has_no_verdict_yet(workloads: list[Workload]) -> None:
     known = Known(undecided=True)
     known.add("pod-0", workloads[0])
