@@ -3,7 +3,7 @@
 import re
 from dataclasses import dataclass, field
 
-from pydantic import GetCoreSchemaHandler
+from pydantic import GetCoreSchemaHandler, ValidatorFunctionWrapHandler
 from pydantic_core import CoreSchema, core_schema
 
 from switchgear.config import LONGEST
@@ -62,6 +62,11 @@ class Duration:
         parsed = core_schema.no_info_after_validator_function(cls.parse, text)
         return core_schema.json_or_python_schema(
             json_schema=parsed,
-            python_schema=core_schema.union_schema([core_schema.is_instance_schema(cls), parsed]),
+            # A union would report the branch that nobody meant: "should be an instance of Duration".
+            python_schema=core_schema.no_info_wrap_validator_function(_keep_parsed, parsed),
             serialization=core_schema.to_string_ser_schema(),
         )
+
+
+def _keep_parsed(value: object, parse: ValidatorFunctionWrapHandler) -> object:
+    return value if isinstance(value, Duration) else parse(value)
