@@ -57,6 +57,9 @@ drift: venv ## the generated files are what the code generates
 
 test: lint types drift unit cluster e2e ## everything; what CI runs
 
+demo: venv ## the whole story, on a real Kubernetes API (KEEP=1: leave it running; KUBE_CONTEXT=name: on your cluster)
+	@$(BIN)/python -m dev demo
+
 lock: venv ## write the hash-locked requirements again
 	@for name in dev go; do $(BIN)/uv pip compile --quiet --generate-hashes --universal --python-version 3.11 \
 		--no-emit-index-url --no-emit-find-links requirements/$$name.in -o requirements/$$name.txt; done

@@ -11,6 +11,10 @@ COMMANDS = {
         "get the control plane's programs, building them if needed",
     ),
     "up": ("dev.controlplane.commands:up", "run a control plane until Ctrl-C, and say how to reach it"),
+    "demo": (
+        "dev.demo.main:main",
+        "tell the whole story; KEEP=1 leaves it running, KUBE_CONTEXT=name uses another cluster",
+    ),
     "generate": (
         "dev.generated:main",
         "write the generated files; --check only says whether they are current",

@@ -10,7 +10,7 @@ import sys
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import groupby, pairwise
+from itertools import groupby, pairwise, zip_longest
 from pathlib import Path
 
 import matplotlib as mpl
@@ -116,7 +116,9 @@ def _figure(recording: Recording) -> Figure:
     FigureCanvasAgg(figure)
     heights = [1.0, 2.0, 3.0, 0.42 * max(2, len(recording.pods))]
     place = {"left": 0.085, "right": 0.975, "top": 0.905, "bottom": 0.065, "hspace": 0.17}
-    story, calls, latency, states = figure.subplots(4, 1, height_ratios=heights, gridspec_kw=place)
+    story, calls, latency, states = figure.subplots(
+        4, 1, sharex=True, height_ratios=heights, gridspec_kw=place
+    )
     begin = min(sample.at for sample in recording.samples)
     end = max(sample.at for sample in recording.samples)
     for axes in (story, calls, latency, states):
@@ -160,8 +162,8 @@ def _plain(axes: Axes) -> None:
 
 def _shade(events: Sequence[Event], panels: Sequence[Axes], end: float) -> None:
     changes = [event for event in events if event.payments is not None]
-    until = [*(event.at for event in changes[1:]), end]
-    for event, stop in zip(changes, until, strict=True):
+    for event, after in zip_longest(changes, changes[1:]):
+        stop = end if after is None else after.at
         if event.payments in TROUBLE:
             for axes in panels:
                 axes.axvspan(event.at, stop, color=TROUBLE[event.payments], lw=0, zorder=0)
@@ -174,24 +176,35 @@ def _draw_events(axes: Axes, events: Sequence[Event]) -> None:
     """Write each label beside its moment's line, above the labels of later moments that it would run into."""
     axes.set_yticks([])
     axes.spines["bottom"].set_visible(False)
+    labels = [
+        (event.at, axes.text(event.at, 0, f"  {event.label}", fontsize=9, va="center")) for event in events
+    ]
+    _make_room(axes, labels)
     placed: list[tuple[float, int]] = []  # moments to the right, and their levels
-    for event in reversed(events):
-        text = axes.text(event.at, 0, f"  {event.label}", fontsize=9, va="center", ha="left")
-        end = event.at + _width(text, axes)
-        if end > axes.get_xlim()[1]:
-            text.set(ha="right", text=f"{event.label}  ")
-            end = event.at
-        level = 1 + max((level for at, level in placed if at <= end), default=-1)
-        placed.append((event.at, level))
+    for at, text in reversed(labels):
+        end = at + _share(axes, text) * _span(axes)
+        level = 1 + max((level for moment, level in placed if moment <= end), default=-1)
+        placed.append((at, level))
         text.set_y(level + 0.5)
-        axes.plot([event.at] * 2, [0, level + 0.8], color=FAINT, lw=1.1, solid_capstyle="butt")
+        axes.plot([at, at], [0, level + 0.8], color=FAINT, lw=1.1, solid_capstyle="butt")
     axes.set_ylim(0, 1 + max((level for _, level in placed), default=2))
 
 
-def _width(text: Text, axes: Axes) -> float:
-    box = text.get_window_extent()
-    to_data = axes.transData.inverted()
-    return float(to_data.transform((box.x1, 0))[0] - to_data.transform((box.x0, 0))[0]) * 1.1
+def _make_room(axes: Axes, labels: Sequence[tuple[float, Text]]) -> None:
+    """Extend the time axis until the last labels end within it."""
+    begin, end = axes.get_xlim()
+    shares = [(at, _share(axes, text)) for at, text in labels]
+    axes.set_xlim(begin, max([end, *((at - share * begin) / (1 - share) for at, share in shares)]))
+
+
+def _share(axes: Axes, text: Text) -> float:
+    """A text's width as a share of the axis's."""
+    return text.get_window_extent().width / axes.get_window_extent().width + 0.008
+
+
+def _span(axes: Axes) -> float:
+    begin, end = axes.get_xlim()
+    return end - begin
 
 
 def _draw_calls(axes: Axes, found: Rates) -> None:

@@ -10,7 +10,7 @@ from .stage import Stage
 
 __all__ = ["install_chart", "install_shop", "keep_running"]
 
-OBSERVE_OFTEN = ("--set", "observe.interval=1s")
+OBSERVE_OFTEN = ("--set", "scrape.interval=1", "--set", "scrape.timeout=1")
 """The default suits a cluster; a story of two minutes is told in seconds."""
 
 
