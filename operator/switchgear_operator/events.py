@@ -42,7 +42,7 @@ class Event:
         return {
             "apiVersion": "events.k8s.io/v1",
             "kind": "Event",
-            "metadata": {"generateName": f"{policy.name}.", "namespace": policy.namespace},
+            "metadata": {"generateName": f"{policy.name}-", "namespace": policy.namespace},
             "eventTime": at.strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
             "reportingController": f"{GROUP}/operator",
             "reportingInstance": instance,
