@@ -4,10 +4,9 @@ Nothing that was delivered is withdrawn but for a policy that is deleted, has lo
 place: a policy that no longer fits, or that this operator cannot read, keeps its last delivered document.
 """
 
+import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-
-from switchgear.policy import PolicyDocument, PolicyError
 
 from .compile import InvalidPolicyError, compile_policy
 from .conflicts import Candidate, settle
@@ -68,7 +67,7 @@ def _accepted(candidates: list[Candidate], verdicts: dict[str, Verdict]) -> list
             )
         else:
             message = (
-                f"policy {winner.name} has the same target and precedence: change or delete one of the two"
+                f"policy {winner.name} has the same target and comes first: change or delete one of the two"
             )
             verdicts[candidate.policy.name] = Verdict(False, "Conflicted", message, target)
     return [candidate for candidate in candidates if losses[candidate.policy.name] is None]
@@ -81,32 +80,42 @@ def _pack(
     verdicts: dict[str, Verdict],
     limit: int,
 ) -> None:
-    """Fill `data`: first what was delivered, then its newer versions, then new policies, each if it still fits."""
+    """Fill `data`: with what was delivered, then its newer versions, then new policies, each if it still fits."""
     for candidate in wanted:
         _keep_delivered(candidate.policy, existing, data)
-    used = sum(len(key) + _size(value) for key, value in data.items())
-    for candidate in sorted(wanted, key=lambda candidate: key_of(candidate.policy) not in data):
-        key, document = key_of(candidate.policy), candidate.document.to_json()
-        delivered = data.get(key)
-        before = 0 if delivered is None else len(key) + _size(delivered)
-        after = len(key) + _size(document)
-        if after > before and used - before + after > limit:
-            verdicts[candidate.policy.name] = _full(verdicts[candidate.policy.name], delivered, limit)
-            continue
-        used += after - before
-        data[key] = document
+    documents = {key_of(candidate.policy): candidate.document.to_json() for candidate in wanted}
+    used = sum(_size(key, value) for key, value in data.items())
+
+    def growth(key: str) -> int:
+        return _size(key, documents[key]) - _size(key, data.get(key))
+
+    # What did not fit before something shrank would fit the next time: shrinking first makes the plan final.
+    for key in sorted(documents, key=lambda key: (key not in data, growth(key) > 0)):
+        more = growth(key)
+        if more > 0 and used + more > limit:
+            name = key.removesuffix(".json")
+            verdicts[name] = _full(verdicts[name], data.get(key), limit)
+        else:
+            used += more
+            data[key] = documents[key]
 
 
 def _keep_delivered(policy: Policy, existing: Mapping[str, str], data: dict[str, str]) -> None:
-    """Take over what was delivered of exactly this policy; what somebody else wrote under its key is nothing."""
+    """Take over what was delivered of exactly this policy; what somebody else wrote under its key is nothing.
+
+    Only whose it is matters: another version of the operator may have written what this one cannot read.
+    """
     value = existing.get(key_of(policy))
     if value is None:
         return
     try:
-        document = PolicyDocument.from_json(value)
-    except PolicyError:
+        document = json.loads(value)
+    except (ValueError, RecursionError):
         return
-    if (document.policy, document.uid) == (policy.key, policy.uid) and document.to_json() == value:
+    if isinstance(document, dict) and (document.get("policy"), document.get("uid")) == (
+        policy.key,
+        policy.uid,
+    ):
         data[key_of(policy)] = value
 
 
@@ -122,8 +131,8 @@ def _full(verdict: Verdict, delivered: str | None, limit: int) -> Verdict:
     )
 
 
-def _size(text: str) -> int:
-    return len(text.encode())
+def _size(key: str, value: str | None) -> int:
+    return 0 if value is None else len(key) + len(value.encode())
 
 
 def _target_text(policy: Policy) -> str:
