@@ -2,6 +2,7 @@
 
 import atexit
 import base64
+import contextlib
 import functools
 import json
 import secrets
@@ -218,8 +219,12 @@ class ControlPlane:
 
 
 def _free_ports(count: int) -> list[int]:
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    """Ports that nobody listens on, below those that the kernel gives to outgoing connections at any moment."""
+    sockets: list[socket.socket] = []
     try:
+        while len(sockets) < count:
+            with contextlib.suppress(OSError):
+                sockets.append(socket.create_server(("127.0.0.1", 20_000 + secrets.randbelow(12_000))))
         return [each.getsockname()[1] for each in sockets]
     finally:
         for each in sockets:

@@ -39,9 +39,10 @@ class Progress:
     ) -> None:
         self._over.set()
         self._teller.join()
-        self._tell()
+        if self._count:
+            self._tell()
         if self._moving:
-            sys.stderr.write("\n")
+            sys.stderr.write("\n" if self._count else "\r\033[K")
 
     def _tell_until_over(self) -> None:
         while not self._over.wait(1 if self._moving else 15):
