@@ -37,10 +37,15 @@ def control_plane(pytestconfig: pytest.Config) -> Iterator[ControlPlane]:
 
 
 @pytest.fixture(scope="session")
-def cluster(control_plane: ControlPlane) -> ControlPlane:
-    """The session's control plane with the CRD, established."""
+def cluster(control_plane: ControlPlane, api: httpx.Client) -> ControlPlane:
+    """The session's control plane with the CRD: established, discovered and explained."""
     control_plane.kubectl("apply", "-f", str(CRD))
     control_plane.kubectl("wait", "--for=condition=Established", "--timeout=30s", "-f", str(CRD))
+    eventually(
+        lambda: "CircuitBreakerPolicy" in api.get("/openapi/v3/apis/switchgear.dev/v1alpha1").text,
+        timeout=30,
+        message="the published schema of the CRD",
+    )
     return control_plane
 
 
