@@ -5,6 +5,7 @@ another window of the same kind, maybe of another size, can be filled with: for 
 """
 
 from dataclasses import dataclass, replace
+from math import ceil
 
 from .config import CountWindow, TimeWindow
 
@@ -12,6 +13,9 @@ __all__ = ["BUCKETS", "Bucket", "Contents", "CountRing", "Ring", "TimeRing", "re
 
 BUCKETS = 20
 """Buckets of a time window: a call leaves it between 95 % and 100 % of its duration after it ended."""
+
+ROUNDING = 1e-6
+"""Share of a bucket by which ages may miss a bucket's edge, for float arithmetic."""
 
 FAILED = 1
 SLOW = 2
@@ -55,7 +59,7 @@ class CountRing:
         """Add a call in place of the oldest one."""
         at = self._next
         outcome = failed * FAILED + slow * SLOW
-        if self.calls == len(self._outcomes):
+        if self.calls >= len(self._outcomes):
             old = self._outcomes[at]
             self.failures -= old & FAILED
             self.slow -= old >> 1
@@ -64,8 +68,9 @@ class CountRing:
         self._outcomes[at] = outcome
         self.failures += failed
         self.slow += slow
-        self._next = at + 1
-        if self._next == len(self._outcomes):
+        if at + 1 < len(self._outcomes):
+            self._next = at + 1
+        else:
             self._next = 0
             self._recount()
 
@@ -86,6 +91,7 @@ class CountRing:
     def _recount(self) -> None:
         """Once a round, so that an update cut short by an exception in the middle does not count for good."""
         both = self._outcomes.count(FAILED | SLOW)
+        self.calls = len(self._outcomes)
         self.failures = self._outcomes.count(FAILED) + both
         self.slow = self._outcomes.count(SLOW) + both
 
@@ -121,13 +127,17 @@ class TimeRing:
         return Contents(buckets=tuple(buckets))
 
     def fill(self, now: float, contents: Contents) -> None:
-        """Add the buckets that are young enough, each at its age."""
+        """Add the buckets that are young enough, each at its age, aligned to the latest so that they stay whole."""
         self._clear()
-        self._origin = now - self._duration
+        young = [bucket for bucket in contents.buckets if bucket.age < self._duration]
+        if not young:
+            return
+        latest = min(bucket.age for bucket in young)
+        self._origin = now - latest - self._duration
         self._head = BUCKETS
-        for bucket in contents.buckets:
-            number = int((self._duration - bucket.age) * BUCKETS / self._duration)
-            if 0 < number <= BUCKETS and bucket.age < self._duration:
+        for bucket in young:
+            number = BUCKETS - ceil((bucket.age - latest) * BUCKETS / self._duration - ROUNDING)
+            if number > 0:
                 self._add(number % BUCKETS, bucket.calls, bucket.failures, bucket.slow)
 
     def _add(self, slot: int, calls: int, failures: int, slow: int) -> None:
@@ -144,11 +154,12 @@ class TimeRing:
             self._origin = now  # align to the first call: a burst leaves as one
             self._head = 0
             return 0
-        number = int((now - self._origin) * BUCKETS / self._duration)
-        if number >= self._head + BUCKETS:
+        passed = (now - self._origin) * BUCKETS / self._duration
+        if passed >= self._head + BUCKETS:
             self._clear()
             self._origin = now
             return 0
+        number = int(passed)
         if self._head < number:
             self._turn(number)
         return self._head % BUCKETS
