@@ -12,7 +12,7 @@ from typing import Protocol
 import httpx
 import pytest
 
-from dev.controlplane import ControlPlane
+from dev.controlplane import ControlPlane, KubectlError
 from tests.support.api import api_client
 from tests.support.waiting import eventually
 
@@ -37,15 +37,11 @@ def control_plane(pytestconfig: pytest.Config) -> Iterator[ControlPlane]:
 
 
 @pytest.fixture(scope="session")
-def cluster(control_plane: ControlPlane, api: httpx.Client) -> ControlPlane:
+def cluster(control_plane: ControlPlane) -> ControlPlane:
     """The session's control plane with the CRD: established, discovered and explained."""
     control_plane.kubectl("apply", "-f", str(CRD))
     control_plane.kubectl("wait", "--for=condition=Established", "--timeout=30s", "-f", str(CRD))
-    eventually(
-        lambda: "CircuitBreakerPolicy" in api.get("/openapi/v3/apis/switchgear.dev/v1alpha1").text,
-        timeout=30,
-        message="the published schema of the CRD",
-    )
+    eventually(functools.partial(_is_explained, control_plane), 30, "kubectl explain cbp")
     return control_plane
 
 
@@ -73,6 +69,14 @@ def namespace(control_plane: ControlPlane, api: httpx.Client) -> Iterator[str]:
         eventually(functools.partial(_exists, api, path), message=f"{needed} of a new namespace")
     yield name
     api.delete(f"/api/v1/namespaces/{name}")
+
+
+def _is_explained(plane: ControlPlane) -> bool:
+    """Whether kubectl finds the kind and its schema, which the API server publishes a moment after "Established"."""
+    try:
+        return "CircuitBreakerPolicy" in plane.kubectl("explain", "cbp")
+    except KubectlError:
+        return False
 
 
 def _exists(api: httpx.Client, path: str) -> bool:
