@@ -47,17 +47,17 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- fail (printf "scrape.timeout (%v) is longer than scrape.interval (%v): lower the timeout or raise the interval" .Values.scrape.timeout .Values.scrape.interval) -}}
 {{- end -}}
 {{- with .Values.namespaces }}
-- --namespaces={{ join "," . }}
+- {{ printf "--namespaces=%s" (join "," .) | quote }}
 {{- end }}
-- --address={{ .Values.http.address }}
-- --port={{ .Values.http.port }}
-- --workers={{ .Values.workers }}
-- --scrape-interval={{ .Values.scrape.interval }}
-- --scrape-timeout={{ .Values.scrape.timeout }}
-- --scrape-concurrency={{ .Values.scrape.concurrency }}
-- --allow-host-network={{ ternary "yes" "no" .Values.scrape.allowHostNetwork }}
-- --log-format={{ .Values.log.format }}
-- --log-level={{ .Values.log.level }}
+- {{ printf "--address=%s" .Values.http.address | quote }}
+- {{ printf "--port=%v" .Values.http.port | quote }}
+- {{ printf "--workers=%v" .Values.workers | quote }}
+- {{ printf "--scrape-interval=%v" .Values.scrape.interval | quote }}
+- {{ printf "--scrape-timeout=%v" .Values.scrape.timeout | quote }}
+- {{ printf "--scrape-concurrency=%v" .Values.scrape.concurrency | quote }}
+- {{ printf "--allow-host-network=%s" (ternary "yes" "no" .Values.scrape.allowHostNetwork) | quote }}
+- {{ printf "--log-format=%s" .Values.log.format | quote }}
+- {{ printf "--log-level=%s" .Values.log.level | quote }}
 {{- end -}}
 
 {{/* All that the operator may do. The tests take away one permission after the other, and see what breaks. */}}
