@@ -14,7 +14,7 @@ import aiohttp
 from kubernetes.aio.client import ApiClient
 
 from .connection import Connection, ConnectionFailedError
-from .crd import GROUP, KIND, PLURAL, VERSION
+from .crd import GROUP, PLURAL, VERSION
 from .objects import Policy
 
 __all__ = ["CONFIG_MAP", "FIELD_MANAGER", "MANAGED_BY", "ApiError", "Cluster", "ConfigMap"]
@@ -158,16 +158,15 @@ class Cluster:
                 raise
 
     async def write_status(self, policy: Policy, status: Json) -> bool:
-        """Replace the status of exactly this policy (by uid); False if it is gone."""
+        """Replace the status of exactly this policy (by uid); False if it is gone. Nulls take fields away.
+
+        A merge patch and not an apply: an apply leaves what others have put beside its own fields.
+        """
         path = f"{_POLICIES}/namespaces/{policy.namespace}/{PLURAL}/{policy.name}/status"
-        body = {
-            "apiVersion": f"{GROUP}/{VERSION}",
-            "kind": KIND,
-            "metadata": {"name": policy.name, "namespace": policy.namespace, "uid": policy.uid},
-            "status": _without_nulls(status),
-        }
+        body = {"metadata": {"uid": policy.uid}, "status": status}
+        query = {"fieldManager": FIELD_MANAGER}
         try:
-            await self._request("PATCH", path, query=_applied(), body=body, content_type=_APPLY)
+            await self._request("PATCH", path, query=query, body=body, content_type=_MERGE)
         except ApiError as error:
             if error.status in {404, 409}:  # deleted, or another policy has its name by now
                 return False
@@ -284,11 +283,3 @@ def _items(answer: Json) -> list[Json]:
 
 def _applied() -> dict[str, str]:
     return {"fieldManager": FIELD_MANAGER, "force": "true"}
-
-
-def _without_nulls(value: Any) -> Any:  # any JSON value
-    if isinstance(value, dict):
-        return {name: _without_nulls(part) for name, part in value.items() if part is not None}
-    if isinstance(value, list):
-        return [_without_nulls(part) for part in value]
-    return value
