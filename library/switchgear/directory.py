@@ -108,12 +108,12 @@ class PolicyDirectory:
                 self._take_in_key(file, self._keys.setdefault(name, _Key()))
 
     def _take_in_key(self, file: KeyFile, key: _Key) -> None:
-        key.fingerprint = file.fingerprint
         try:
             key.document, key.problem = self._parse(file), None
         except PolicyError as error:
             stays = "its last good policy stays in force" if key.document else "it brings no policy"
             key.problem = _Problem(error.reason, f"{error}; {stays}")
+        key.fingerprint = file.fingerprint  # last, so that a key whose taking in was cut short is read again
 
     def _parse(self, file: KeyFile) -> PolicyDocument:
         if file.content is None:

@@ -266,6 +266,8 @@ def _origin(url: httpx.URL) -> str:
 def _within(request: httpx.Request, limit: float) -> httpx.Request:
     """The same request with no timeout above `limit`. The user's own stays as it is: a redirect reuses it."""
     given = request.extensions.get("timeout") or {}
+    if not isinstance(given, dict):
+        return request
     timeout = {name: limit if given.get(name) is None else min(limit, given[name]) for name in _TIMEOUTS}
     return httpx.Request(
         request.method,

@@ -24,8 +24,8 @@ __all__ = ["breaker", "breaker_for", "configure", "default_registry", "families"
 POLL_INTERVAL = 1.0
 """Seconds between two looks at the policy directory."""
 
-STATE_INTERVAL = 5.0
-"""Seconds between two looks whether the state grows old; a transition is written at once."""
+STATE_INTERVAL = 30.0
+"""Seconds between two looks whether the state grows old or a disk has room again; a transition is written at once."""
 
 STATE_PAUSE = 0.1
 """Seconds between two writings at least."""
@@ -118,7 +118,8 @@ class _Runtime:
 
     def _serve_metrics(self, settings: "Settings") -> None:
         wanted = (settings.metrics_port, settings.metrics_address)
-        if settings.metrics_port is None or (self._server is not None and self._server[0] == wanted):
+        running = self._server is not None and self._server[0] == wanted and self.metrics_port is not None
+        if settings.metrics_port is None or running:
             return
         from .exposition import render  # noqa: PLC0415
         from .server import MetricsServer  # noqa: PLC0415

@@ -384,23 +384,27 @@ class TestPlainDirectory:
         assert follower.errors == {"malformed": 1}
 
 
+@pytest.mark.parametrize("moment", ["..data", "a.json"])
 def test_a_reading_overtaken_by_a_swap_is_begun_anew(
-    volume: MountedVolume, follower: Follower, monkeypatch: pytest.MonkeyPatch
+    volume: MountedVolume, follower: Follower, monkeypatch: pytest.MonkeyPatch, moment: str
 ) -> None:
     volume.policies(document("a"), document("b"))
+    follower.poll()
+    volume.policies(document("a", generation=2), document("b", generation=2))
     real_open, swaps = os.open, [1]
 
     def open_and_swap(path: str, flags: int, mode: int = 0o777, *, dir_fd: int | None = None) -> int:
         descriptor = real_open(path, flags, mode, dir_fd=dir_fd)
-        if path == "a.json" and swaps:
+        if path == moment and swaps:
             swaps.pop()
-            volume.policies(document("a", generation=2), document("b", generation=2))
+            volume.policies(document("a", generation=3), document("b", generation=3))
         return descriptor
 
     monkeypatch.setattr(os, "open", open_and_swap)
 
-    assert follower.poll() == ["shop/a#2", "shop/b#2"]
-    assert follower.applied == [follower.applied[-1]]
+    assert follower.poll() == ["shop/a#3", "shop/b#3"]
+    assert len(follower.applied) == 2, "nothing was applied in between"
+    assert not follower.errors
 
 
 def test_a_policy_of_another_namespace_is_refused_where_ours_is_known(volume: MountedVolume) -> None:

@@ -249,6 +249,22 @@ class TestStreaming:
             response.read()
             assert (counted(breaker), breaker.reading().in_flight) == ({"success": 1}, 0)
 
+    def test_a_body_that_was_read_to_its_end_counts_even_if_nobody_closes_it(
+        self, registry: Registry
+    ) -> None:
+        def chunks() -> Iterator[bytes]:
+            yield b"a"
+            yield b"b"
+
+        breaker = registry.breaker_for("http://api.example", CONFIG)
+        inner = httpx.MockTransport(lambda request: httpx.Response(200, content=chunks()))
+        transport = CircuitBreakerTransport(inner, registry=registry)
+        response = transport.handle_request(httpx.Request("GET", "http://api.example"))
+        assert isinstance(response.stream, httpx.SyncByteStream)
+
+        assert list(response.stream) == [b"a", b"b"]
+        assert counted(breaker) == {"success": 1}
+
     def test_a_stream_that_is_closed_early_is_a_success(self, server: str, registry: Registry) -> None:
         breaker = registry.breaker_for(server, CONFIG)
         with httpx.Client(transport=CircuitBreakerTransport(registry=registry)) as client:
