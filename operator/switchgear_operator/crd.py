@@ -8,7 +8,7 @@ from typing import Any
 import yaml
 from pydantic.json_schema import GenerateJsonSchema
 
-from .durations import Duration
+from .durations import LONGEST_DURATION, PATTERN, Duration
 from .rules import Section
 from .spec import PolicySpec
 from .status import PolicyStatus
@@ -199,6 +199,8 @@ def _resolved(schema: Mapping[str, Any], definitions: Mapping[str, Any]) -> dict
 def _description(schema: Mapping[str, Any]) -> str:
     """The docstring in one paragraph, and the default and bounds after it, so that they are never told wrong."""
     facts = [" ".join(schema["description"].split())]
+    if schema.get("pattern") == PATTERN:
+        facts.append(f"A duration such as 500ms, 5s or 1m30s, above zero, up to {LONGEST_DURATION}.")
     default = schema.get("default")
     if default is not None and not isinstance(default, dict):
         facts.append(f"Default: {json.dumps(default) if isinstance(default, list) else default}.")

@@ -39,5 +39,5 @@ def test_recovery_tells_meaning_default_and_bounds(cluster: ControlPlane, kubect
     words = " ".join(kubectl("explain", "cbp.spec.recovery").split())
 
     assert "How long the circuit stays open before it tries the target again" in words
-    assert "Default: 5m." in words
+    assert "A duration such as 500ms, 5s or 1m30s, above zero, up to 87600h. Default: 5m." in words
     assert "Default: 200. From 100 to 10000." in words
