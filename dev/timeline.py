@@ -275,7 +275,7 @@ def _draw_states(axes: Axes, recording: Recording) -> None:
                 color=STATE_COLOURS.get(band.state, FAINT), lw=0, zorder=2,
             )  # fmt: skip
     axes.set_ylim(-0.6, len(pods) - 0.4)
-    axes.set_ylabel("circuit\nin pod", labelpad=8)
+    axes.set_ylabel("circuit", labelpad=8)
     axes.set_yticks(range(len(pods)), labels=[_short(pod) for pod in reversed(pods)])
     seen = {sample.state for sample in recording.samples}
     _legend(

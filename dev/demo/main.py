@@ -4,127 +4,132 @@ Environment: KEEP=1 leaves everything running until Ctrl-C; KUBE_CONTEXT=name us
 one, and IMAGE=repository:tag the image that it can pull.
 """
 
+import argparse
 import os
-import shutil
 import signal
-import sys
-import tempfile
-from contextlib import AbstractContextManager, ExitStack, closing
+from contextlib import AbstractContextManager, closing
 from pathlib import Path
 
-from dev.controlplane import MissingComponentError, StartError
-from dev.timeline import draw
+import httpx
 
+from dev.controlplane import MissingComponentError, StartError
+
+from .folder import Folder, FolderInUseError, build_folder
 from .narrator import Narrator
-from .places import ROOT, Place, PlaceError, embedded_place, user_cluster
+from .places import Place, PlaceError, embedded_place, user_cluster
 from .recorder import Recorder
 from .recording import Recording
 from .seeing import NotSeenError
 from .setting import install_chart, install_shop, keep_running
 from .shop import Shop
-from .stage import GET_POLICY, Stage
+from .stage import Stage
 from .story import STEPS
 from .tools import HelmError, KubectlError
-from .watch import PolicyWatch
 
 __all__ = ["main"]
 
-BUILD = ROOT / "build" / "demo"
-LOGS = BUILD / "logs"
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-PROBLEMS = (NotSeenError, PlaceError, KubectlError, HelmError, MissingComponentError, StartError)
+PROBLEMS = (
+    FolderInUseError,
+    HelmError,
+    KubectlError,
+    MissingComponentError,
+    NotSeenError,
+    PlaceError,
+    StartError,
+    httpx.HTTPError,
+)
 
 
 def main(arguments: list[str]) -> int:
     """Tell the story and return the exit code."""
-    if arguments:
-        print(
-            f"unknown arguments {' '.join(arguments)}: the demo is steered by KEEP, KUBE_CONTEXT and IMAGE",
-            file=sys.stderr,
-        )
-        return 2
+    options = _options(arguments)
     _interrupt_once()
     narrator = Narrator()
     narrator.title("switchgear: one policy travels the whole loop, on a real Kubernetes API")
     try:
-        _stay_in(BUILD)
-        return _run(narrator)
+        with build_folder(options.folder) as folder:
+            return _run(folder, narrator)
     except KeyboardInterrupt:
         narrator.say("interrupted, and everything stopped")
         return 130
     except PROBLEMS as problem:
         narrator.failed(str(problem))
         return 1
-    finally:
-        shutil.rmtree(BUILD / "tmp", ignore_errors=True)
 
 
-def _run(narrator: Narrator) -> int:
+def _options(arguments: list[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m dev demo",
+        description="Tell and see the whole story. Exit code 0: every step was seen; 1: one was not; 130: interrupted.",
+        epilog="Environment: KEEP=1 leaves everything running until Ctrl-C. KUBE_CONTEXT=name uses the cluster of that "
+        "context, and IMAGE=repository:tag the image, made by `make image`, that this cluster can pull.",
+    )
+    parser.add_argument(
+        "--folder",
+        type=Path,
+        default=Path("build", "demo"),
+        help="where recording, picture and logs go, and temporary files meanwhile (default: %(default)s)",
+    )
+    return parser.parse_args(arguments)
+
+
+def _run(folder: Folder, narrator: Narrator) -> int:
     narrator.step(0, "Getting ready")
-    with _place(narrator) as place:
+    with _place(folder, narrator) as place:
         try:
             install_chart(place, narrator)
             install_shop(place, narrator)
-            return _tell(place, narrator)
+            with closing(Shop(place.kubectl, place.pod_url)) as shop, Recorder(shop) as recorder:
+                stage = Stage(narrator=narrator, place=place, shop=shop, recorder=recorder)
+                seen = _tell(stage, folder)
+                _draw(recorder.so_far(), folder, narrator)
+                if os.environ.get("KEEP") == "1":
+                    keep_running(stage)
+                return 0 if seen else 1
         except PROBLEMS as problem:
-            narrator.failed(str(problem))
-            narrator.note(f"logs: {LOGS.relative_to(ROOT)}/")
+            _report(problem, folder, narrator)
             return 1
         finally:
             _interrupt_no_more()
 
 
-def _tell(place: Place, narrator: Narrator) -> int:
-    with ExitStack() as stack:
-        shop = stack.enter_context(closing(Shop(place.kubectl, place.pod_url)))
-        recorder = stack.enter_context(Recorder(shop))
-        watch = stack.enter_context(PolicyWatch(place.kubectl, *GET_POLICY))
-        stage = Stage(narrator=narrator, place=place, shop=shop, recorder=recorder, watch=watch)
-        code = 0
-        try:
-            for number, step in enumerate(STEPS, start=1):
-                narrator.step(number, (step.__doc__ or "").rstrip("."))
-                step(stage)
-            _conclude(narrator)
-        except NotSeenError as problem:
-            narrator.failed(str(problem))
-            narrator.note(f"logs: {LOGS.relative_to(ROOT)}/")
-            code = 1
-        _draw(recorder.recording, narrator)
-        if os.environ.get("KEEP") == "1":
-            keep_running(stage)
-        return code
+def _tell(stage: Stage, folder: Folder) -> bool:
+    try:
+        for number, (step, heading) in enumerate(STEPS, start=1):
+            stage.narrator.step(number, heading)
+            step(stage)
+    except PROBLEMS as problem:
+        _report(problem, folder, stage.narrator)
+        return False
+    stage.narrator.note("")
+    stage.narrator.seen(f"every step was seen, in {stage.narrator.elapsed:.0f} s")
+    return True
 
 
-def _place(narrator: Narrator) -> AbstractContextManager[Place]:
+def _place(folder: Folder, narrator: Narrator) -> AbstractContextManager[Place]:
     context = os.environ.get("KUBE_CONTEXT")
     if context:
-        return user_cluster(context, os.environ.get("IMAGE"), narrator, BUILD)
-    return embedded_place(narrator, LOGS)
+        return user_cluster(context, os.environ.get("IMAGE"), narrator, folder.path)
+    return embedded_place(narrator, folder.logs)
 
 
-def _draw(recording: Recording, narrator: Narrator) -> None:
-    if recording.samples:
-        recording.save(BUILD / "recording.json")
-        draw(recording, BUILD / "timeline.svg", BUILD / "timeline.png")
-        narrator.say(f"the picture of this run: {BUILD.relative_to(ROOT)}/timeline.svg, and timeline.png")
+def _draw(recording: Recording, folder: Folder, narrator: Narrator) -> None:
+    if not recording.samples:
+        return
+    from dev.timeline import draw  # noqa: PLC0415  # matplotlib is slow to import, and is told its cache folder first
 
-
-def _conclude(narrator: Narrator) -> None:
-    narrator.note("")
-    narrator.seen(f"the whole loop, every step of it seen, in {narrator.elapsed:.0f} s")
+    recording.save(folder.path / "recording.json")
+    draw(recording, folder.path / "timeline.svg", folder.path / "timeline.png")
+    narrator.say(f"the picture of this run: {folder.path}/timeline.svg, and .png")
     narrator.note(
-        "Next: KEEP=1 make demo, and play with it; examples/shop, to copy; README.md, for an app of yours."
+        "Next: KEEP=1 make demo, to play with it; examples/shop, to copy; README.md, for an app of yours."
     )
 
 
-def _stay_in(folder: Path) -> None:
-    """Keep every file of this run, temporary ones too, in the build folder; forget the run before."""
-    shutil.rmtree(folder, ignore_errors=True)
-    temporary = folder / "tmp"
-    for each in (temporary, LOGS):
-        each.mkdir(parents=True)
-    tempfile.tempdir = os.environ["TMPDIR"] = str(temporary)
+def _report(problem: Exception, folder: Folder, narrator: Narrator) -> None:
+    narrator.failed(str(problem))
+    narrator.note(f"logs: {folder.logs}")
 
 
 def _interrupt_once() -> None:

@@ -1,15 +1,17 @@
 """How the demo speaks: calm, exact, with the seconds since its start; colours on a terminal only."""
 
 import os
+import re
 import sys
 import time
-from collections.abc import Sequence
 from typing import TextIO
 
 __all__ = ["Narrator"]
 
 _BOLD, _DIM, _GREEN, _RED, _PLAIN = "1", "2", "32", "31", "0"
 _MARGIN = " " * 10
+_WIDTH = 104
+_WORDS = re.compile(r"(?:'[^']*'|\S)+")  # as the shell splits them
 
 
 class Narrator:
@@ -45,13 +47,20 @@ class Narrator:
         """Tell that what the step promised was seen."""
         self._write(f"{self._ink(_DIM, f'{self.elapsed:6.1f} s')}  {self._ink(_GREEN, '✓')} {text}")
 
-    def command(self, words: Sequence[str]) -> None:
-        """Show a command as one would type it."""
-        self._write(f"{_MARGIN}{self._ink(_BOLD, '$ ' + ' '.join(map(_quoted, words)))}")
+    def command(self, line: str) -> None:
+        """Show a command as one would type it, over several lines where it is long."""
+        lines = ["$"]
+        for word in _WORDS.findall(line):
+            if len(lines[-1]) + len(word) > _WIDTH:
+                lines[-1] += " \\"
+                lines.append("   ")
+            lines[-1] += f" {word}"
+        for each in lines:
+            self._write(f"{_MARGIN}{self._ink(_BOLD, each)}")
 
     def output(self, text: str) -> None:
         """Show what a command printed, unchanged but for the margin."""
-        for line in text.rstrip().splitlines():
+        for line in text.strip("\n").splitlines():
             self._write(f"{_MARGIN}{line}".rstrip())
 
     def failed(self, text: str) -> None:
@@ -66,7 +75,3 @@ class Narrator:
 
     def _write(self, text: str) -> None:
         print(text, file=self._out, flush=True)
-
-
-def _quoted(word: str) -> str:
-    return f"'{word}'" if any(character in word for character in ' {}"$*') else word

@@ -9,7 +9,7 @@ import re
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,7 +42,7 @@ class Place:
     helm: Helm
     pod_url: PodUrl
     patience: float
-    chart_values: Sequence[str]
+    chart_values: str
     shop: str
 
 
@@ -62,7 +62,7 @@ def embedded_place(narrator: Narrator, logs: Path) -> Iterator[Place]:
                 helm=Helm(binaries.helm, plane.kubeconfig, plane.folder / "helm"),
                 pod_url=lambda pod, port: f"http://{pod.ip}:{port}",
                 patience=1.0,
-                chart_values=(),
+                chart_values="",
                 shop="examples/shop",
             )
 
@@ -140,11 +140,11 @@ def _kubectl_proxy(kubectl: Kubectl) -> Iterator[str]:
             process.terminate()
 
 
-def _image_values(image: str | None) -> Sequence[str]:
+def _image_values(image: str | None) -> str:
     if image is None:
-        return ()
+        return ""
     repository, _, tag = image.rpartition(":")
-    return ("--set", f"image.repository={repository}", "--set", f"image.tag={tag}")
+    return f"--set image.repository={repository} --set image.tag={tag}"
 
 
 def _overlay(build: Path, image: str | None) -> str:

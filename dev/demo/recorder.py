@@ -19,7 +19,7 @@ class Recorder:
     """Use as a context manager. What it has seen so far can be asked at any time, from the story's thread."""
 
     def __init__(self, shop: Shop) -> None:
-        self.recording = Recording()
+        self._recording = Recording()
         self._shop = shop
         self._readings: list[Reading] = []
         self._lock = threading.Lock()
@@ -29,8 +29,14 @@ class Recorder:
     def mark(self, label: str, payments: str | None = None) -> float:
         """Remember an event of the story, and return its time. `payments` is what payments does from now on."""
         now = time.time()
-        self.recording.events.append(Event(now, label, payments))
+        self._recording.events.append(Event(now, label, payments))
         return now
+
+    def so_far(self) -> Recording:
+        """Everything recorded until now."""
+        with self._lock:
+            seen = self._recording
+            return Recording(list(seen.samples), list(seen.calls), list(seen.events))
 
     def latest(self) -> list[Reading]:
         """The newest reading of each checkout pod that answers."""
@@ -40,14 +46,14 @@ class Recorder:
     def samples(self, since: float) -> list[Sample]:
         """Every sample from a moment on."""
         with self._lock:
-            return [sample for sample in self.recording.samples if sample.at >= since]
+            return [sample for sample in self._recording.samples if sample.at >= since]
 
     def calls(self, since: float, *, control: bool = False) -> list[Call]:
         """The customers' calls that began at a moment or later; or the control calls."""
         with self._lock:
             return [
                 call
-                for call in self.recording.calls
+                for call in self._recording.calls
                 if call.at >= since and (call.target == CONTROL) == control
             ]
 
@@ -61,8 +67,10 @@ class Recorder:
     def _record(self, readings: list[Reading], calls: list[Call]) -> None:
         with self._lock:
             self._readings = readings
-            self.recording.samples += [Sample(each.at, each.pod, each.state, each.calls) for each in readings]
-            self.recording.calls += calls
+            self._recording.samples += [
+                Sample(each.at, each.pod, each.state, each.calls) for each in readings
+            ]
+            self._recording.calls += calls
 
     def __enter__(self) -> Self:
         self._thread.start()

@@ -1,6 +1,7 @@
 """Before the story and after it: installing the chart and the shop, and leaving everything running on request."""
 
 import contextlib
+import shlex
 import signal
 
 from .narrator import Narrator
@@ -10,29 +11,27 @@ from .stage import Stage
 
 __all__ = ["install_chart", "install_shop", "keep_running"]
 
-OBSERVE_OFTEN = ("--set", "scrape.interval=1", "--set", "scrape.timeout=1")
+OBSERVE_OFTEN = "--set scrape.interval=1 --set scrape.timeout=1"
 """The default suits a cluster; a story of two minutes is told in seconds."""
 
 
 def install_chart(place: Place, narrator: Narrator) -> None:
     """Install the operator with the real chart, and wait until its readiness probe succeeds."""
-    command = ["install", "switchgear", "charts/switchgear", "-n", RELEASE_NAMESPACE, "--create-namespace"]
-    command += ["--wait", f"--timeout={60 * place.patience:.0f}s", *OBSERVE_OFTEN, *place.chart_values]
-    narrator.command(("helm", *command))
-    place.helm(*command)
-    _show(place, narrator, "get", "pods", "-n", RELEASE_NAMESPACE)
-    narrator.seen("the operator runs as a pod, with the chart's service account, RBAC and probes")
+    line = f"install switchgear charts/switchgear -n {RELEASE_NAMESPACE} --create-namespace --wait"
+    line += f" --timeout={60 * place.patience:.0f}s {OBSERVE_OFTEN} {place.chart_values}"
+    narrator.command(f"helm {line}")
+    place.helm(*shlex.split(line))
+    _show(place, narrator, f"get pods -n {RELEASE_NAMESPACE}")
+    narrator.seen("the operator runs as a pod, with the chart's service account, roles and probes")
 
 
 def install_shop(place: Place, narrator: Narrator) -> None:
-    """Apply the policy and the shop, and wait until every Deployment is available."""
-    _show(place, narrator, "apply", "-k", place.shop)
-    _show(place, narrator, "apply", "-f", "examples/shop/policy.yaml")
+    """Apply the shop and the policy, and wait until every Deployment is available."""
+    _show(place, narrator, f"apply -k {place.shop}")
+    _show(place, narrator, "apply -f examples/shop/policy.yaml")
     within = f"--timeout={60 * place.patience:.0f}s"
-    _show(
-        place, narrator, "wait", "--for=condition=Available", "deployment", "--all", "-n", NAMESPACE, within
-    )
-    narrator.seen("the shop runs: load → checkout × 3 → payments")
+    _show(place, narrator, f"wait --for=condition=Available deployment --all -n {NAMESPACE} {within}")
+    narrator.seen("the shop is open: load → checkout × 3 → payments")
 
 
 def keep_running(stage: Stage) -> None:
@@ -53,6 +52,6 @@ def keep_running(stage: Stage) -> None:
         signal.pause()
 
 
-def _show(place: Place, narrator: Narrator, *arguments: str) -> None:
-    narrator.command(("kubectl", *arguments))
-    narrator.output(place.kubectl(*arguments))
+def _show(place: Place, narrator: Narrator, line: str) -> None:
+    narrator.command(f"kubectl {line}")
+    narrator.output(place.kubectl(*shlex.split(line)))

@@ -33,10 +33,10 @@ class Row:
 class PolicyWatch:
     """Use as a context manager. `header` is the table's first line, once it was printed."""
 
-    def __init__(self, kubectl: Kubectl, *arguments: str) -> None:
+    def __init__(self, kubectl: Kubectl, line: str) -> None:
         self.header = ""
         self._kubectl = kubectl
-        self._arguments = arguments
+        self._arguments = line.split()
         self._rows: list[Row] = []
         self._process: subprocess.Popen[str] | None = None
         self._thread = threading.Thread(target=self._follow, name="watch", daemon=True)
