@@ -88,14 +88,23 @@ class Observer:
         if not policies or not self._rounds.are_complete(namespace):
             return None  # where there are policies, there will be news once each pod was asked
         observations, skipped = self._rounds.observations(namespace)
-        waits = []
+        waits: list[float | None] = []
+        errors: list[Exception] = []
         for policy in policies:
-            verdict = self._informed.verdict(policy)
-            if verdict is not None:
-                status = self._status(policy, verdict, observations, skipped)
-                waits.append(await self._reporter.report(policy, status))
+            try:
+                waits.append(await self._report(policy, observations, skipped))
+            except Exception as error:  # one policy's trouble is not its neighbours'
+                errors.append(error)
             await asyncio.sleep(0)  # thousands of quiet policies must not hold up everything else
+        if errors:
+            raise ExceptionGroup(f"{len(errors)} of {len(policies)} policies", errors)
         return min((wait for wait in waits if wait is not None), default=None)
+
+    async def _report(self, policy: Policy, observations: list[Observation], skipped: int) -> float | None:
+        verdict = self._informed.verdict(policy)
+        if verdict is None:
+            return None  # there will be news once there is one
+        return await self._reporter.report(policy, self._status(policy, verdict, observations, skipped))
 
     def _status(
         self, policy: Policy, verdict: Verdict, observations: list[Observation], skipped: int

@@ -63,19 +63,19 @@ class Instances(Section):
     """Running pods with the label switchgear.dev/enabled: "true" in the policy's namespace."""
 
     reporting: Count
-    """Pods that answered the operator's last look with this policy's breaker or generation."""
+    """Pods that answered the operator lately, whether they have loaded the policy or not."""
 
     updated: Count
-    """Pods that run the newest generation of the policy."""
+    """Reporting pods that run the newest generation of the policy."""
 
     open: Count
-    """Pods whose circuit is open."""
+    """Reporting pods whose circuit is open, or forced open."""
 
     half_open: Count
-    """Pods whose circuit is half-open."""
+    """Reporting pods whose circuit is half-open."""
 
     closed: Count
-    """Pods whose circuit is closed."""
+    """Reporting pods that let every call through: closed, disabled, or not met by a call yet."""
 
 
 class OpenInstance(Section):
@@ -141,8 +141,8 @@ class PolicyStatus(Section):
     """The generation of the policy that the rest of the status is about."""
 
     state: Annotated[PolicyState, Field(strict=False)] | None = None
-    """Closed, Open or HalfOpen: all reporting instances agree. Mixed: they do not. Unknown: nobody reports.
-    Disabled and ForcedOpen: by the policy's mode."""
+    """Closed, HalfOpen or Open: the worst that a reporting instance is in. ForcedOpen and Disabled: all of them run
+    that mode. Mixed: only some do, while an edit is on its way. Unknown: nobody reports."""
 
     instances: Instances | None = None
     """How many instances (pods) are in which state."""

@@ -392,6 +392,18 @@ async def test_the_time_an_instance_opened_survives_a_restart_of_the_operator(
     assert workloads[0].registry.breaker("payments").state is CircuitState.OPEN
 
 
+async def test_a_policy_that_cannot_be_judged_does_not_hold_up_its_neighbours(
+    workloads: list[Workload],
+) -> None:
+    odd = replace(POLICY, name="odd", uid="u9", generation=-1)
+    known = Known(policies_by_name={"odd": odd, "payments": POLICY})
+    known.add("pod-0", workloads[0])
+    async with observing(known) as (desk, _):
+        await until_written(desk, reporting=1)
+
+    assert all(write.observed_generation == 1 for write in desk.writes)
+
+
 async def test_scrapes_are_counted_by_their_outcome(workloads: list[Workload]) -> None:
     known = Known()
     known.add("answers", workloads[0])
