@@ -71,6 +71,7 @@ class Controller:
             interval=options.scrape_interval,
         )
         self._informers = list(self._make_informers())
+        self._tasks: list[asyncio.Task[None]] = []
         self._waiting_for = "the CircuitBreakerPolicy resource"
 
     async def run(self) -> None:
@@ -89,7 +90,7 @@ class Controller:
         )
         try:
             await self._await_resource()
-            await _until_first(
+            await self._run_until_first_ends(
                 self._watch_policies(),
                 self._work_once_informed(),
                 *(informer.run() for informer in self._informers),
@@ -113,6 +114,11 @@ class Controller:
         self._informed.forget_policy(namespace, name)
         self.policy_changed(namespace)
 
+    def stopping(self) -> None:
+        """End everything but kopf, which is ending."""
+        for task in self._tasks[1:]:
+            task.cancel()
+
     def _config_map_changed(self, body: Mapping[str, Any]) -> None:
         self._queue.add(self._informed.learn_config_map(body))
 
@@ -128,6 +134,22 @@ class Controller:
         self._observer.wake(namespace)
 
     # ── what is done ──
+
+    async def _run_until_first_ends(self, *works: Coroutine[Any, Any, None]) -> None:
+        """Run all until one ends; then end the others, and raise what it raised."""
+        self._tasks = [asyncio.ensure_future(work) for work in works]
+        try:
+            done, _ = await asyncio.wait(self._tasks, return_when=asyncio.FIRST_COMPLETED)
+            if not any(task.cancelled() for task in done):
+                self._tasks[0].cancel()
+            await asyncio.wait(self._tasks[:1])  # kopf ends in its own order
+        finally:
+            for task in self._tasks:
+                task.cancel()
+            await asyncio.gather(*self._tasks, return_exceptions=True)
+        for task in done:
+            if not task.cancelled():
+                task.result()
 
     async def _watch_policies(self) -> None:
         await kopf.operator(
@@ -231,16 +253,3 @@ class Controller:
 
     def _policies_by_state(self) -> dict[str, int]:
         return Counter(str(policy.status.get("state", "Unknown")) for policy in self._informed.policies())
-
-
-async def _until_first(*works: Coroutine[Any, Any, None]) -> None:
-    """Run all until one ends; then end the others, and raise what it raised."""
-    tasks = [asyncio.ensure_future(work) for work in works]
-    try:
-        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-    for task in done:
-        task.result()

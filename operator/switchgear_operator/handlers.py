@@ -2,6 +2,7 @@
 
 Only `index` and `on.event` handlers: with those kopf writes nothing on the objects, neither annotations nor
 finalizers. Each policy is learned by the index, which kopf completes before the first event is handled.
+All are async: kopf would run plain functions in threads, beside the event loop that everything else lives on.
 """
 
 from collections.abc import Mapping
@@ -30,6 +31,9 @@ class PolicyListener(Protocol):
     def policy_gone(self, namespace: str, name: str) -> None:
         """A policy was deleted."""
 
+    def stopping(self) -> None:
+        """A signal came: whatever else runs on this event loop has to end, since kopf waits for it."""
+
 
 def registry_for(listener: PolicyListener, connection: Connection) -> kopf.OperatorRegistry:
     """The handlers."""
@@ -40,15 +44,19 @@ def registry_for(listener: PolicyListener, connection: Connection) -> kopf.Opera
         return await connection.login()
 
     @kopf.index(GROUP, VERSION, PLURAL, registry=registry)
-    def learn_policy(body: kopf.Body, **_: object) -> None:
+    async def learn_policy(body: kopf.Body, **_: object) -> None:
         listener.policy_seen(body)
 
     @kopf.on.event(GROUP, VERSION, PLURAL, registry=registry)
-    def follow_policy(type: str | None, namespace: str | None, name: str | None, **_: object) -> None:  # noqa: A002  # kopf's word
+    async def follow_policy(type: str | None, namespace: str | None, name: str | None, **_: object) -> None:  # noqa: A002  # kopf's word
         if type == "DELETED":
             listener.policy_gone(namespace or "", name or "")
         else:
             listener.policy_changed(namespace or "")
+
+    @kopf.on.cleanup(registry=registry)
+    async def stop(**_: object) -> None:
+        listener.stopping()
 
     return registry
 
@@ -59,8 +67,6 @@ def settings() -> kopf.OperatorSettings:
     chosen.peering.standalone = True
     chosen.scanning.disabled = True
     chosen.posting.enabled = False
-    chosen.queueing.idle_timeout = 1.0  # a stop waits for workers that idle
-    chosen.queueing.exit_timeout = 0.5
     chosen.watching.server_timeout = WATCH_SECONDS
     chosen.watching.client_timeout = WATCH_SECONDS + 15
     chosen.watching.connect_timeout = 10
