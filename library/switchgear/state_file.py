@@ -104,7 +104,8 @@ class StateFile:
 
     def write_if_due(self) -> None:
         """Write if something changed, or if what was written grows old."""
-        if self._changed or self._clock() - self._written_at >= REFRESH_INTERVAL:
+        age = self._clock() - self._written_at
+        if self._changed or not 0 <= age < REFRESH_INTERVAL:  # below 0: the clock was set back
             self.write()
 
     def write(self, timeout: float = -1) -> None:

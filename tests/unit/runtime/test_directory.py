@@ -336,6 +336,24 @@ class TestPlainDirectory:
         assert follower.poll() == []
         assert not follower.errors
 
+    def test_a_file_deleted_while_the_directory_is_read_is_just_gone(
+        self, path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        follower = Follower(path)
+        (path / "a.json").write_text(document("a").to_json())
+        follower.poll()
+        real_listdir = os.listdir
+
+        def list_and_delete(directory: int) -> list[str]:
+            names = real_listdir(directory)
+            (path / "a.json").unlink(missing_ok=True)
+            return names
+
+        monkeypatch.setattr(os, "listdir", list_and_delete)
+
+        assert follower.poll() == []
+        assert not follower.errors
+
     def test_an_empty_directory_in_its_place_removes_nothing(self, path: Path) -> None:
         follower = Follower(path)
         (path / "a.json").write_text(document("a").to_json())

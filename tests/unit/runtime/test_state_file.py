@@ -100,9 +100,12 @@ def test_it_is_written_only_when_something_changed_or_grows_old(keepers: Make) -
     keeper.file.write_if_due()
     assert Path(keeper.file.path).stat().st_ino == before
 
-    keeper.now += REFRESH_INTERVAL
-    keeper.file.write_if_due()
-    assert Path(keeper.file.path).stat().st_ino != before
+    for jump in (REFRESH_INTERVAL, -1e8):
+        keeper.now += jump
+        keeper.file.write_if_due()
+        after = Path(keeper.file.path).stat().st_ino
+        assert after != before
+        before = after
 
 
 def test_a_blank_state_is_not_written_unless_it_replaces_another(keepers: Make) -> None:
@@ -254,6 +257,17 @@ def test_a_directory_that_cannot_be_made_is_told_once_and_tried_again(
     assert Path(keeper.file.path).exists()
 
 
+def test_a_directory_that_nobody_may_write_to_is_told_once(
+    keepers: Make, caplog: pytest.LogCaptureFixture
+) -> None:
+    keeper = keepers(directory=Path("/proc/self/fdinfo/state"))  # not even root can make files there
+    for _ in range(3):
+        keeper.file.write()
+
+    assert keeper.file.errors == {"directory": 1}
+    assert len(caplog.records) == 1
+
+
 def test_a_full_disk_is_told_once_and_leaves_the_last_state(
     keepers: Make, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -362,6 +376,22 @@ def test_a_process_killed_with_sigkill_leaves_its_open_circuit_to_its_successor(
     assert (first.state_at_start, second.state_at_start, third.state_at_start) == ("closed", "closed", "open")
     third.end()
     second.end()
+
+
+def test_a_process_killed_while_it_writes_leaves_a_whole_state(tmp_path: Path) -> None:
+    for _ in range(5):
+        process = Process(tmp_path)
+        process.do(
+            "import threading; from switchgear.runtime import _runtime; write = _runtime.state_file.write"
+        )
+        process.do("breaker.reset(); breaker.trip()")
+        process.do("threading.Thread(target=lambda: [write() for _ in iter(int, 1)], daemon=True).start()")
+        eventually(lambda: states_in(tmp_path) == ["open"])
+        process.end()
+
+        successor = Process(tmp_path)
+        assert successor.state_at_start == "open"
+        successor.end()
 
 
 def test_what_changed_last_is_written_at_a_regular_exit(tmp_path: Path) -> None:
