@@ -7,10 +7,12 @@ import json
 import shutil
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from switchgear.config import CircuitConfig
+from switchgear.directory import PolicyDirectory
 from switchgear.policy import PolicyDocument
 from switchgear.targets import NameTarget, Target
 
@@ -71,6 +73,36 @@ class MountedVolume:
     def policies(self, *documents: PolicyDocument) -> Path:
         """Swap to a version with exactly these policies, each under its own key."""
         return self.write({f"{d.policy.partition('/')[2]}.json": d.to_json() for d in documents})
+
+
+class Follower:
+    """A policy directory under test, with what it applied and counted."""
+
+    def __init__(self, path: Path, namespace: str = "", clock: Callable[[], float] | None = None) -> None:
+        self.applied: list[list[PolicyDocument]] = []
+        self.errors: Counter[str] = Counter()
+        self.now = 4e9  # long after any file was written: fingerprints are trusted
+        self.directory = PolicyDirectory(
+            str(path),
+            apply=self.applied.append,
+            count_error=lambda reason: self.errors.update([reason]),
+            namespace=namespace,
+            clock=clock or (lambda: self.now),
+        )
+
+    def poll(self) -> list[str]:
+        self.directory.poll()
+        return self.in_force
+
+    @property
+    def in_force(self) -> list[str]:
+        return [f"{d.policy}#{d.generation}" for d in self.applied[-1]] if self.applied else []
+
+
+def unmount(path: Path) -> None:
+    """Leave an empty directory where another one was, as an unmount does."""
+    path.rename(path.with_name("gone"))
+    path.mkdir()
 
 
 def eventually(condition: Callable[[], bool], *, timeout: float = 20.0) -> None:

@@ -5,7 +5,6 @@ import os
 import subprocess
 import sys
 import textwrap
-from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,31 +12,7 @@ import pytest
 
 from switchgear.directory import PolicyDirectory
 from switchgear.policy import LARGEST_DOCUMENT, PolicyDocument
-from tests.unit.runtime.support import MountedVolume, changed, document
-
-
-class Follower:
-    """A policy directory under test, with what it applied and counted."""
-
-    def __init__(self, path: Path, namespace: str = "", clock: Callable[[], float] | None = None) -> None:
-        self.applied: list[list[PolicyDocument]] = []
-        self.errors: Counter[str] = Counter()
-        self.now = 4e9  # long after any file was written: fingerprints are trusted
-        self.directory = PolicyDirectory(
-            str(path),
-            apply=self.applied.append,
-            count_error=lambda reason: self.errors.update([reason]),
-            namespace=namespace,
-            clock=clock or (lambda: self.now),
-        )
-
-    def poll(self) -> list[str]:
-        self.directory.poll()
-        return self.in_force
-
-    @property
-    def in_force(self) -> list[str]:
-        return [f"{d.policy}#{d.generation}" for d in self.applied[-1]] if self.applied else []
+from tests.unit.runtime.support import Follower, MountedVolume, changed, document, unmount
 
 
 @pytest.fixture
@@ -211,8 +186,7 @@ def test_permission_denied_leaves_the_last_good_policy(tmp_path: Path) -> None:
         """
         import os, sys
         from pathlib import Path
-        from tests.unit.runtime.support import document
-        from tests.unit.runtime.test_directory import Follower
+        from tests.unit.runtime.support import Follower, document
 
         path = Path(sys.argv[1])
         follower = Follower(path)
@@ -275,11 +249,6 @@ def dangle_data_link(path: Path) -> None:
     (path / (path / "..data").readlink()).rename(path / "..moved")
 
 
-def unmount(path: Path) -> None:
-    path.rename(path.with_name("gone"))
-    path.mkdir()
-
-
 def become_a_file(path: Path) -> None:
     path.rename(path.with_name("gone"))
     path.write_text("")
@@ -314,92 +283,6 @@ def test_a_volume_that_comes_back_is_followed_again(volume: MountedVolume, follo
     MountedVolume(volume.path).policies(document("b"))
 
     assert follower.poll() == ["shop/b#1"]
-
-
-class TestPlainDirectory:
-    @pytest.fixture
-    def path(self, tmp_path: Path) -> Path:
-        (tmp_path / "plain").mkdir()
-        return tmp_path / "plain"
-
-    def test_its_files_are_read_changed_and_removed_one_by_one(self, path: Path) -> None:
-        follower = Follower(path)
-        (path / "a.json").write_text(document("a").to_json())
-        (path / "b.json").write_text(document("b").to_json())
-        assert follower.poll() == ["shop/a#1", "shop/b#1"]
-
-        (path / "a.json").write_text(document("a", generation=2).to_json())
-        (path / "b.json").unlink()
-        assert follower.poll() == ["shop/a#2"]
-
-        (path / "a.json").unlink()
-        assert follower.poll() == []
-        assert not follower.errors
-
-    def test_a_file_deleted_while_the_directory_is_read_is_just_gone(
-        self, path: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        follower = Follower(path)
-        (path / "a.json").write_text(document("a").to_json())
-        follower.poll()
-        real_listdir = os.listdir
-
-        def list_and_delete(directory: int) -> list[str]:
-            names = real_listdir(directory)
-            (path / "a.json").unlink(missing_ok=True)
-            return names
-
-        monkeypatch.setattr(os, "listdir", list_and_delete)
-
-        assert follower.poll() == []
-        assert not follower.errors
-
-    def test_an_empty_directory_in_its_place_removes_nothing(self, path: Path) -> None:
-        follower = Follower(path)
-        (path / "a.json").write_text(document("a").to_json())
-        follower.poll()
-        unmount(path)
-
-        assert follower.poll() == ["shop/a#1"]
-        assert follower.errors == {"directory": 1}
-
-    def test_a_full_directory_in_its_place_is_read(self, path: Path) -> None:
-        follower = Follower(path)
-        (path / "a.json").write_text(document("a").to_json())
-        follower.poll()
-        unmount(path)
-        (path / "b.json").write_text(document("b").to_json())
-
-        assert follower.poll() == ["shop/b#1"]
-
-    def test_a_young_file_is_read_again_even_if_its_time_stamps_did_not_move(self, path: Path) -> None:
-        follower = Follower(path)
-        file = path / "a.json"
-        file.write_text(document("a", generation=1).to_json())
-        follower.now = file.stat().st_ctime + 1
-        follower.poll()
-        (key,) = follower.directory._keys.values()
-        file.write_text(document("a", generation=2).to_json())
-        status = file.stat()
-        key.fingerprint = (
-            status.st_dev,
-            status.st_ino,
-            status.st_size,
-            status.st_mtime_ns,
-            status.st_ctime_ns,
-        )
-
-        assert follower.poll() == ["shop/a#2"]
-
-    def test_a_problem_of_a_young_file_is_still_told_once(self, path: Path) -> None:
-        follower = Follower(path)
-        file = path / "a.json"
-        file.write_text("{")
-        follower.now = file.stat().st_ctime + 1
-        for _ in range(3):
-            follower.poll()
-
-        assert follower.errors == {"malformed": 1}
 
 
 @pytest.mark.parametrize("moment", ["..data", "a.json"])
