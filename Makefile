@@ -6,7 +6,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help venv lock lint types unit cluster e2e test generate drift demo controlplane clean
+.PHONY: help venv lock lint types unit cluster e2e test generate drift demo controlplane image clean
 
 help: ## this list
 	@sed -n 's/^\([a-z][a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
@@ -60,8 +60,11 @@ test: lint types drift unit cluster e2e ## everything; what CI runs
 demo: venv ## the whole story, on a real Kubernetes API (KEEP=1: leave it running; KUBE_CONTEXT=name: on your cluster)
 	@$(BIN)/python -m dev demo
 
+image: venv ## the operator's image, by docker, podman or buildah (IMAGE=name:tag)
+	@VENV=$(VENV) dev/image.sh $(IMAGE)
+
 lock: venv ## write the hash-locked requirements again
-	@for name in dev go; do $(BIN)/uv pip compile --quiet --generate-hashes --universal --python-version 3.11 \
+	@for name in dev go operator; do $(BIN)/uv pip compile --quiet --generate-hashes --universal --python-version 3.11 \
 		--no-emit-index-url --no-emit-find-links requirements/$$name.in -o requirements/$$name.txt; done
 
 clean: ## remove the virtual environment and build output (the control plane's cache stays)
