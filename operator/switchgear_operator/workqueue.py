@@ -1,7 +1,6 @@
 """A queue of names to work on: each at most once in it, never twice at work, and later again after a failure."""
 
 import asyncio
-import time
 from collections import deque
 from collections.abc import Awaitable, Callable
 
@@ -15,7 +14,8 @@ class WorkQueue:
     """Runs `work(name)` for every name that was added, by a few workers.
 
     A name that is added while it waits is not added again; one that is added while it is at work is done again
-    afterwards. What raises is retried after a delay that doubles up to a minute, per name, and holds up no other.
+    afterwards. What raises is retried after a delay that doubles up to a minute, per name, and holds up no other;
+    an error with a longer `retry_after` (seconds) has its way.
 
     Args:
         work: What to do; returns seconds after which to do it again, or None.
@@ -34,7 +34,7 @@ class WorkQueue:
         self._failed = failed
         self._workers = workers
         self._waiting: deque[str] = deque()
-        self._queued: dict[str, float] = {}  # by name: since when, in order
+        self._queued: set[str] = set()  # the same names
         self._at_work: set[str] = set()
         self._again: set[str] = set()
         self._delays: dict[str, float] = {}
@@ -49,7 +49,7 @@ class WorkQueue:
         if name in self._at_work:
             self._again.add(name)
         elif name not in self._queued:
-            self._queued[name] = time.monotonic()
+            self._queued.add(name)
             self._waiting.append(name)
             self._wake.release()
 
@@ -67,11 +67,6 @@ class WorkQueue:
         """Names that wait."""
         return len(self._queued)
 
-    @property
-    def oldest(self) -> float:
-        """Seconds that the first of them has waited."""
-        return time.monotonic() - min(self._queued.values()) if self._queued else 0.0
-
     async def run(self) -> None:
         """Work until cancelled."""
         async with asyncio.TaskGroup() as tasks:
@@ -80,17 +75,19 @@ class WorkQueue:
 
     async def _worker(self) -> None:
         while True:
+            await asyncio.sleep(0)  # names whose work never waits must not hold up everything else
             await self._wake.acquire()
             name = self._waiting.popleft()
-            del self._queued[name]
+            self._queued.remove(name)
             self._at_work.add(name)
             later: float | None = None
             try:
                 later = await self._work(name)
                 self._delays.pop(name, None)
             except Exception as error:
-                later = min(LONGEST_BACKOFF, 2 * self._delays.get(name, SHORTEST_BACKOFF / 2))
-                self._delays[name] = later
+                backoff = min(LONGEST_BACKOFF, 2 * self._delays.get(name, SHORTEST_BACKOFF / 2))
+                self._delays[name] = backoff
+                later = max(backoff, getattr(error, "retry_after", None) or 0.0)
                 self._failed(name, error, later)
             finally:
                 self._at_work.discard(name)
