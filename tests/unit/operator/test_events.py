@@ -162,6 +162,14 @@ def test_an_allowance_gives_its_burst_and_then_what_time_earns() -> None:
     assert [allowance.take() for _ in range(2)] == [True, False]
 
 
+def test_an_allowance_saves_up_no_more_than_its_burst() -> None:
+    now = 0.0
+    allowance = Allowance(burst=2, seconds_per_token=30.0, clock=lambda: now)
+    now = 86_400.0
+
+    assert [allowance.take() for _ in range(3)] == [True, True, False]
+
+
 @given(st.lists(st.floats(0, 1000), max_size=50))
 def test_an_allowance_never_gives_more_than_burst_and_time(steps: list[float]) -> None:
     now = 0.0

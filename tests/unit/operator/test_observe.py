@@ -224,14 +224,26 @@ async def test_a_pod_that_hangs_delays_the_news_of_no_other(workloads: list[Work
     async with observing(known, limits=patient) as (desk, _):
         await until_written(desk, reporting=2)
         workloads[1].hang()
-        asked = workloads[0].requests
+        asked, asked_before_hanging = workloads[0].requests, workloads[1].requests
         workloads[0].registry.breaker("payments").trip()
 
         await until_written(desk, open=1)
         await until(lambda: workloads[0].requests >= asked + 10, "ten more rounds of the good pod")
         assert desk.last.instances is not None
         assert desk.last.instances.expected == 2
+        assert workloads[1].requests <= asked_before_hanging + 1  # one at a time
         workloads[1].recover()
+
+
+async def test_pods_that_failed_last_wait_until_the_others_had_their_turn(workloads: list[Workload]) -> None:
+    known = Known()
+    known.add("has-no-process", workloads[1])
+    known.add("answers", workloads[0])
+    workloads[1].vanish()
+    async with observing(known, limits=ScrapeLimits(concurrency=1)) as (desk, _):
+        await until(lambda: len(desk.scrapes) >= 4, "two rounds")
+
+    assert desk.scrapes[:4] == ["refused", "ok", "ok", "refused"]
 
 
 async def test_a_pod_that_stays_silent_stops_reporting_and_one_that_comes_back_reports(

@@ -2,6 +2,7 @@
 
 import asyncio
 import gzip
+import tracemalloc
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
 
@@ -261,6 +262,18 @@ async def test_bytes_are_counted_after_decompression(serve: Serve) -> None:
     packed = answer(bomb, "200 OK", "Content-Encoding: gzip")
 
     assert reason(await scrape(await serve(answers(packed)))) == "too_large"
+
+
+async def test_a_compressed_answer_is_never_unpacked_beyond_the_limit(serve: Serve) -> None:
+    pod = await serve(answers(answer(gzip.compress(b"\n" * 50_000_000), "200 OK", "Content-Encoding: gzip")))
+    tracemalloc.start()
+    try:
+        await scrape(pod)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+
+    assert peak < 20_000_000
 
 
 @pytest.mark.parametrize("length", ["", "Content-Length: 100000000\r\n"])
