@@ -26,6 +26,7 @@ MANAGED_BY = {"app.kubernetes.io/managed-by": FIELD_MANAGER}
 _POLICIES = f"/apis/{GROUP}/{VERSION}"
 _APPLY = "application/apply-patch+yaml"
 _MERGE = "application/merge-patch+json"
+_JSON_PATCH = "application/json-patch+json"
 _REQUEST_SECONDS = 30.0
 _RELOAD_SECONDS = 60.0
 
@@ -158,20 +159,29 @@ class Cluster:
                 raise
 
     async def write_status(self, policy: Policy, status: Json) -> bool:
-        """Replace the status of exactly this policy (by uid); False if it is gone. Nulls take fields away.
+        """Replace the status of exactly this policy; False if it is gone, or another one has its name by now.
 
-        A merge patch and not an apply: an apply leaves what others have put beside its own fields.
+        A JSON patch, since it alone can ask for the uid (the status subresource ignores one in a merge patch or an
+        apply) and leaves nothing beside what it writes.
         """
         path = f"{_POLICIES}/namespaces/{policy.namespace}/{PLURAL}/{policy.name}/status"
-        body = {"metadata": {"uid": policy.uid}, "status": status}
+        patch: list[Json] = [
+            {"op": "test", "path": "/metadata/uid", "value": policy.uid},
+            {"op": "add", "path": "/status", "value": status},
+        ]
         query = {"fieldManager": FIELD_MANAGER}
         try:
-            await self._request("PATCH", path, query=query, body=body, content_type=_MERGE)
+            await self._request("PATCH", path, query=query, body=patch, content_type=_JSON_PATCH)
         except ApiError as error:
-            if error.status in {404, 409}:  # deleted, or another policy has its name by now
+            if error.status == 404 or (error.status == 422 and not await self._stands(policy)):
                 return False
             raise
         return True
+
+    async def _stands(self, policy: Policy) -> bool:
+        """Whether this very policy is still there: a test that failed in a patch looks like any invalid one."""
+        bodies = await self.policies(policy.namespace)
+        return any(body["metadata"]["uid"] == policy.uid for body in bodies)
 
     async def create_event(self, event: Json, namespace: str) -> None:
         """Create an Event of events.k8s.io/v1."""
@@ -185,7 +195,7 @@ class Cluster:
         path: str,
         *,
         query: Mapping[str, str] | None = None,
-        body: Json | None = None,
+        body: Json | list[Json] | None = None,
         content_type: str = "application/json",
     ) -> Json:
         call = _Call(
@@ -243,7 +253,7 @@ class _Call:
     method: str
     path: str
     query: Mapping[str, str]
-    body: Json | None
+    body: Json | list[Json] | None
     content_type: str
     timeout: aiohttp.ClientTimeout
 

@@ -28,9 +28,6 @@ EVENT_BURST = 10
 SECONDS_PER_EVENT = 30.0
 """Seconds that earn a policy one more Event."""
 
-_NOTHING: dict[str, Any] = {field.alias or name: None for name, field in PolicyStatus.model_fields.items()}
-"""What a status without any field looks like to a merge patch: it takes away what others have put there."""
-
 
 class StatusApi(Protocol):
     """What of the cluster is needed here."""
@@ -128,7 +125,7 @@ class Reporter:
         before = self.last_status(policy)
         at = self._clock()
         try:
-            stands = await self._api.write_status(policy, _NOTHING | latest.to_json())
+            stands = await self._api.write_status(policy, latest.to_json())
         except Exception as error:  # whatever it is, the next round tries again
             self._metrics.status_written("error")
             self._failed(policy, error)

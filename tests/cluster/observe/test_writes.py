@@ -1,9 +1,13 @@
 """The operator writes a status for news only, repairs what others did to it, and touches nothing else."""
 
+from dataclasses import replace
 from pathlib import Path
 
 from dev.controlplane import ControlPlane
 from switchgear.policy import PolicyDocument
+from switchgear_operator.cluster import Cluster
+from switchgear_operator.connection import Connection
+from switchgear_operator.informed import policy_of
 from tests.cluster.observe.fleet import Fleet, Operator, operator_of
 from tests.support.pods import Workload
 from tests.support.waiting import eventually
@@ -130,3 +134,19 @@ def test_nothing_but_the_status_is_written_on_a_policy(fleet: Fleet, operator: O
         each for each in after["metadata"]["managedFields"] if each["manager"] == "switchgear-operator"
     ]
     assert [(each["subresource"], [*each["fieldsV1"]]) for each in written] == [("status", ["f:status"])]
+
+
+async def test_a_status_meant_for_an_earlier_policy_of_the_same_name_is_not_written(
+    fleet: Fleet, cluster: ControlPlane
+) -> None:
+    standing = policy_of(fleet.create())
+    earlier = replace(standing, uid="00000000-0000-4000-8000-000000000000")
+    gone = replace(standing, name="gone")
+
+    async with Cluster(Connection(kubeconfig=str(cluster.kubeconfig))) as api:
+        assert not await api.write_status(earlier, {"state": "Open"})
+        assert not await api.write_status(gone, {"state": "Open"})
+        assert "status" not in fleet.policy()
+        assert await api.write_status(standing, {"state": "Closed"})
+
+    assert fleet.policy()["status"] == {"state": "Closed"}
