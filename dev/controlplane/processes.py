@@ -12,6 +12,8 @@ import sys
 import tempfile
 from pathlib import Path
 
+from .signals import signals_held
+
 __all__ = ["GuardedProcesses"]
 
 _GUARDIAN = Path(__file__).parent.parent / "node" / "guardian.py"
@@ -31,7 +33,7 @@ class GuardedProcesses:
 
     def start(self, name: str, command: list[str | Path]) -> None:
         """Start a program; `name` is what its log is called."""
-        with self.log(name).open("wb") as log:
+        with self.log(name).open("wb") as log, signals_held():
             process = subprocess.Popen(
                 command,
                 cwd=self.folder,
@@ -40,8 +42,8 @@ class GuardedProcesses:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
-        self._running[name] = process
-        self._tell_guardian(f"+{process.pid}")
+            self._running[name] = process
+            self._tell_guardian(f"+{process.pid}")
 
     def log(self, name: str) -> Path:
         """The file with a program's output."""
