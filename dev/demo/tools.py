@@ -6,7 +6,7 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-from dev.controlplane.kubectl import KubectlError, run_kubectl
+from dev.controlplane.kubectl import KubectlError, kubectl_environment, run_kubectl
 
 __all__ = ["Helm", "HelmError", "Kubectl", "KubectlError"]
 
@@ -37,7 +37,7 @@ class Helm:
     def __init__(self, program: Path, kubeconfig: Path, folder: Path) -> None:
         self._program = program
         homes = {f"HELM_{kind}_HOME": str(folder / kind.lower()) for kind in ("CACHE", "CONFIG", "DATA")}
-        self._environment = {**os.environ, **homes, "KUBECONFIG": str(kubeconfig)}
+        self._environment = {**os.environ, **homes, **kubectl_environment(kubeconfig)}
 
     def __call__(self, *arguments: str) -> str:
         """Run it and return what it printed. Raises `HelmError`."""
