@@ -8,13 +8,14 @@ import httpx
 import pytest
 
 from dev.controlplane import ControlPlane
-from tests.cluster.observe.fleet import Fleet, Operator, operator_of
+from tests.cluster.observe.fleet import Fleet, observing
+from tests.support.operator import OperatorProcess
 
 
 @pytest.fixture
-def operator(cluster: ControlPlane, namespace: str, tmp_path: Path) -> Iterator[Operator]:
+def operator(cluster: ControlPlane, namespace: str, tmp_path: Path) -> Iterator[OperatorProcess]:
     """The operator, serving the test's namespace."""
-    with operator_of(cluster.kubeconfig, namespace, tmp_path / "operator.log") as running:
+    with observing(cluster.kubeconfig, namespace, tmp_path / "operator.log") as running:
         yield running
 
 

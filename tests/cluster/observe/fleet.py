@@ -1,10 +1,6 @@
 """A namespace as the operator meets it: pods in the API, each with a real workload behind its address."""
 
 import json
-import os
-import signal
-import socket
-import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -15,10 +11,11 @@ import httpx
 
 from switchgear.policy import PolicyDocument
 from tests.support.api import policies_path
+from tests.support.operator import OperatorProcess, operator_process
 from tests.support.pods import Workload, workload
 from tests.support.waiting import eventually
 
-__all__ = ["Fleet", "Operator", "operator_of"]
+__all__ = ["Fleet", "observing"]
 
 Json = dict[str, Any]
 
@@ -26,66 +23,14 @@ INTERVAL = 0.3
 """Seconds between two rounds in these tests."""
 
 
-class Operator:
-    """The operator as a process of its own, serving one namespace."""
-
-    def __init__(self, kubeconfig: Path, namespace: str, log: Path) -> None:
-        self._port = _free_port()
-        self.log = log
-        with log.open("ab") as sink:
-            self._process = subprocess.Popen(
-                [
-                    *(sys.executable, "-m", "switchgear_operator", "run"),
-                    *("--kubeconfig", str(kubeconfig), "--namespaces", namespace),
-                    *("--address", "127.0.0.1", "--port", str(self._port)),
-                    *("--scrape-interval", str(INTERVAL), "--scrape-timeout", "0.2"),
-                ],
-                stdout=sink,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-                env={name: value for name, value in os.environ.items() if name != "KUBECONFIG"},
-            )
-
-    def await_ready(self) -> None:
-        """Wait until it is informed of everything."""
-        eventually(self._is_ready, timeout=30, message="a ready operator")
-
-    def metric(self, sample: str) -> float:
-        """The value of one sample of its own metrics, such as `switchgear_operator_scrapes_total{outcome="ok"}`."""
-        text = httpx.get(f"http://127.0.0.1:{self._port}/metrics", trust_env=False).text
-        values = [line.rpartition(" ")[2] for line in text.splitlines() if line.startswith(f"{sample} ")]
-        return float(values[0]) if values else 0.0
-
-    def kill(self) -> None:
-        """End it at once, without a chance to clean up."""
-        self._process.send_signal(signal.SIGKILL)
-        self._process.wait()
-
-    def stop(self) -> None:
-        """End it as Kubernetes does."""
-        if self._process.poll() is None:
-            self._process.terminate()
-            self._process.wait(timeout=10)
-
-    def _is_ready(self) -> bool:
-        assert self._process.poll() is None, self.log.read_text()
-        try:
-            answer = httpx.get(f"http://127.0.0.1:{self._port}/readyz", trust_env=False)
-        except httpx.TransportError:
-            return False
-        return answer.is_success
-
-
 @contextmanager
-def operator_of(kubeconfig: Path, namespace: str, log: Path) -> Iterator[Operator]:
-    """A ready operator, stopped at the end."""
-    operator = Operator(kubeconfig, namespace, log)
-    try:
+def observing(kubeconfig: Path, namespace: str, log: Path) -> Iterator[OperatorProcess]:
+    """A ready operator that serves one namespace, in quick rounds."""
+    flags = (f"--kubeconfig={kubeconfig}", f"--namespaces={namespace}")
+    with operator_process(log, *flags, f"--scrape-interval={INTERVAL}", "--scrape-timeout=0.2") as operator:
         operator.await_ready()
         yield operator
-    finally:
-        operator.stop()
-        sys.stdout.write(log.read_text())  # pytest shows it when the test fails
+        sys.stdout.write(operator.log)  # pytest shows it when the test fails
 
 
 class Fleet:
@@ -191,9 +136,3 @@ class Fleet:
         assert answer.is_success, f"{method} {path}: {answer.text}"
         parsed: Json = answer.json()
         return parsed
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port: int = server.getsockname()[1]
-        return port

@@ -7,7 +7,8 @@ from threading import Thread
 
 import pytest
 
-from tests.cluster.observe.fleet import Fleet, Operator
+from tests.cluster.observe.fleet import Fleet
+from tests.support.operator import OperatorProcess
 
 Answer = Callable[[BaseHTTPRequestHandler], None]
 
@@ -82,7 +83,7 @@ SERIES = b"".join(
     ],
 )
 def test_a_pod_that_misbehaves_is_named_and_the_others_are_counted(
-    fleet: Fleet, operator: Operator, answer: Answer, complaint: str
+    fleet: Fleet, operator: OperatorProcess, answer: Answer, complaint: str
 ) -> None:
     fleet.create()
     document = fleet.await_document(1)
@@ -101,7 +102,7 @@ def test_a_pod_that_misbehaves_is_named_and_the_others_are_counted(
 
 
 def test_a_pod_that_vanishes_is_missed_and_one_that_is_deleted_is_not(
-    fleet: Fleet, operator: Operator
+    fleet: Fleet, operator: OperatorProcess
 ) -> None:
     fleet.create()
     document = fleet.await_document(1)
@@ -117,7 +118,9 @@ def test_a_pod_that_vanishes_is_missed_and_one_that_is_deleted_is_not(
     fleet.await_status(expected=1, reporting=1)
 
 
-def test_a_pod_cannot_speak_for_policies_of_another_namespace(fleet: Fleet, operator: Operator) -> None:
+def test_a_pod_cannot_speak_for_policies_of_another_namespace(
+    fleet: Fleet, operator: OperatorProcess
+) -> None:
     fleet.create()
     policy = fleet.policy()
     lie = (

@@ -2,7 +2,8 @@
 
 import pytest
 
-from tests.cluster.observe.fleet import Fleet, Operator
+from tests.cluster.observe.fleet import Fleet
+from tests.support.operator import OperatorProcess
 
 pytestmark = pytest.mark.usefixtures("operator")
 
@@ -135,7 +136,7 @@ def test_of_two_policies_for_one_target_the_loser_says_who_won(fleet: Fleet) -> 
 
 
 def test_a_policy_that_is_created_anew_takes_over_nothing_of_the_earlier_one(
-    fleet: Fleet, operator: Operator
+    fleet: Fleet, operator: OperatorProcess
 ) -> None:
     fleet.create(recovery={"openDuration": "1h", "maxOpenDuration": "1h"})
     pod = fleet.start_pod("checkout", fleet.await_document(1))

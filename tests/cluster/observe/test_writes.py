@@ -8,7 +8,8 @@ from switchgear.policy import PolicyDocument
 from switchgear_operator.cluster import Cluster
 from switchgear_operator.connection import Connection
 from switchgear_operator.informed import policy_of
-from tests.cluster.observe.fleet import Fleet, Operator, operator_of
+from tests.cluster.observe.fleet import Fleet, observing
+from tests.support.operator import OperatorProcess
 from tests.support.pods import Workload
 from tests.support.waiting import eventually
 
@@ -30,7 +31,7 @@ def let_rounds_pass(pod: Workload) -> None:
     eventually(lambda: pod.requests >= asked + ROUNDS, timeout=30, message=f"{ROUNDS} rounds")
 
 
-def test_at_rest_nothing_is_written(fleet: Fleet, operator: Operator) -> None:
+def test_at_rest_nothing_is_written(fleet: Fleet, operator: OperatorProcess) -> None:
     pod, _ = settled_pod(fleet)
     before = fleet.policy()["metadata"]["resourceVersion"]
 
@@ -39,7 +40,7 @@ def test_at_rest_nothing_is_written(fleet: Fleet, operator: Operator) -> None:
     assert fleet.policy()["metadata"]["resourceVersion"] == before
 
 
-def test_an_open_circuit_at_rest_is_written_once(fleet: Fleet, operator: Operator) -> None:
+def test_an_open_circuit_at_rest_is_written_once(fleet: Fleet, operator: OperatorProcess) -> None:
     pod, _ = settled_pod(fleet)
     pod.registry.breaker("payments").trip()
     fleet.await_status(state="Open")
@@ -51,7 +52,7 @@ def test_an_open_circuit_at_rest_is_written_once(fleet: Fleet, operator: Operato
 
 
 def test_an_operator_that_was_killed_and_restarted_writes_nothing_when_nothing_changed(
-    fleet: Fleet, cluster: ControlPlane, operator: Operator, tmp_path: Path
+    fleet: Fleet, cluster: ControlPlane, operator: OperatorProcess, tmp_path: Path
 ) -> None:
     pod, _ = settled_pod(fleet)
     pod.registry.breaker("payments").trip()
@@ -60,7 +61,7 @@ def test_an_operator_that_was_killed_and_restarted_writes_nothing_when_nothing_c
     before = fleet.policy()
 
     operator.kill()
-    with operator_of(cluster.kubeconfig, fleet.namespace, tmp_path / "second.log") as second:
+    with observing(cluster.kubeconfig, fleet.namespace, tmp_path / "second.log") as second:
         let_rounds_pass(pod)
         assert second.metric('switchgear_operator_scrapes_total{outcome="ok"}') >= ROUNDS - 1
 
@@ -69,18 +70,18 @@ def test_an_operator_that_was_killed_and_restarted_writes_nothing_when_nothing_c
 
 
 def test_what_changed_while_no_operator_ran_is_told_by_the_next_one(
-    fleet: Fleet, cluster: ControlPlane, operator: Operator, tmp_path: Path
+    fleet: Fleet, cluster: ControlPlane, operator: OperatorProcess, tmp_path: Path
 ) -> None:
     pod, _ = settled_pod(fleet)
     operator.kill()
     pod.registry.breaker("payments").trip()
 
-    with operator_of(cluster.kubeconfig, fleet.namespace, tmp_path / "second.log"):
+    with observing(cluster.kubeconfig, fleet.namespace, tmp_path / "second.log"):
         fleet.await_status(state="Open", open=1)
 
 
 def test_a_status_that_somebody_else_changed_is_repaired_to_the_letter(
-    fleet: Fleet, operator: Operator
+    fleet: Fleet, operator: OperatorProcess
 ) -> None:
     settled_pod(fleet)
     ours = fleet.policy()["status"]
@@ -97,7 +98,9 @@ def test_a_status_that_somebody_else_changed_is_repaired_to_the_letter(
     eventually(lambda: fleet.policy()["status"] == ours, message="the old status")
 
 
-def test_what_somebody_else_added_to_the_status_is_taken_away(fleet: Fleet, operator: Operator) -> None:
+def test_what_somebody_else_added_to_the_status_is_taken_away(
+    fleet: Fleet, operator: OperatorProcess
+) -> None:
     settled_pod(fleet)
     ours = fleet.policy()["status"]
     assert "failureRatePercent" not in ours
@@ -108,7 +111,7 @@ def test_what_somebody_else_added_to_the_status_is_taken_away(fleet: Fleet, oper
     eventually(lambda: fleet.policy()["status"] == ours, message="the old status")
 
 
-def test_a_status_that_somebody_else_removed_comes_back(fleet: Fleet, operator: Operator) -> None:
+def test_a_status_that_somebody_else_removed_comes_back(fleet: Fleet, operator: OperatorProcess) -> None:
     settled_pod(fleet)
     ours = fleet.policy()["status"]
 
@@ -117,7 +120,7 @@ def test_a_status_that_somebody_else_removed_comes_back(fleet: Fleet, operator: 
     eventually(lambda: fleet.policy().get("status") == ours, message="the old status")
 
 
-def test_nothing_but_the_status_is_written_on_a_policy(fleet: Fleet, operator: Operator) -> None:
+def test_nothing_but_the_status_is_written_on_a_policy(fleet: Fleet, operator: OperatorProcess) -> None:
     before = fleet.create()
     document = fleet.await_document(1)
     fleet.start_pod("checkout", document)
