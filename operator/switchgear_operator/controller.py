@@ -6,6 +6,7 @@ import platform
 import time
 from collections import Counter
 from collections.abc import Coroutine, Iterator, Mapping
+from http import HTTPStatus
 from typing import Any
 
 import kopf
@@ -23,7 +24,7 @@ from .options import Options
 from .reconcile import Reconciler
 from .report import Reporter
 from .scrape import ScrapeLimits, Scraper
-from .workqueue import WorkQueue
+from .workqueue import SHORTEST_BACKOFF, WorkQueue
 
 __all__ = ["Controller"]
 
@@ -183,7 +184,9 @@ class Controller:
 
     def _failed(self, namespace: str, error: Exception, delay: float) -> None:
         told = None if isinstance(error, ApiError) else error
-        _log.warning(
+        overtaken = isinstance(error, ApiError) and error.status == HTTPStatus.CONFLICT
+        _log.log(
+            logging.DEBUG if overtaken and delay <= SHORTEST_BACKOFF else logging.WARNING,
             "namespace %s cannot be reconciled: %s; nothing was withdrawn, next attempt in %.1f s",
             namespace,
             error,
@@ -200,10 +203,13 @@ class Controller:
             try:
                 await self._policy_keys()
             except ApiError as error:
-                if not told:
-                    _log.warning("the policies cannot be read yet: %s; is the CRD installed?", error)
+                missing = error.status == HTTPStatus.NOT_FOUND
+                busy = error.status == HTTPStatus.TOO_MANY_REQUESTS  # also just after the CRD was created
+                if not told and not busy:
+                    remedy = "; install the CRD, or the chart, which has it" if missing else ""
+                    _log.warning("the policies cannot be read yet: %s%s", error, remedy)
                     told = True
-                await asyncio.sleep(1)
+                await asyncio.sleep(error.retry_after or 1)
             else:
                 return
 

@@ -8,6 +8,7 @@ still starting, withdraws nothing by mistake.
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from http import HTTPStatus
 from typing import Any, Protocol
 
 from .cluster import CONFIG_MAP, ApiError, ConfigMap
@@ -81,7 +82,7 @@ class Reconciler:
         try:
             await self._write(namespace, config_map, wanted)
         except ApiError as error:
-            if error.status != 404 and not error.namespace_is_ending:
+            if error.status != HTTPStatus.NOT_FOUND and not error.namespace_is_ending:
                 raise
             _log.debug("namespace %s is ending: nothing to deliver there", namespace)
             return
@@ -95,23 +96,37 @@ class Reconciler:
                 self._tell("delete", namespace, "its last policy is gone")
             return
         if config_map is None or not config_map.labelled or _lacks(config_map, wanted):
-            body = await self._api.apply_config_map(namespace, wanted.data)
-            self._informed.learn_config_map(body)
-            self._tell("apply", namespace, f"{len(wanted.data)} policies")
+            try:
+                await self._apply(namespace, wanted)
+            except ApiError as error:
+                if error.status != HTTPStatus.UNPROCESSABLE_ENTITY or config_map is None:
+                    raise
+                await self._drop_foreign(namespace, wanted)  # what others put in may leave no room
+                await self._apply(namespace, wanted)
+        await self._drop_foreign(namespace, wanted)
+
+    async def _apply(self, namespace: str, wanted: Plan) -> None:
+        self._informed.learn_config_map(await self._api.apply_config_map(namespace, wanted.data))
+        self._tell("apply", namespace, f"{len(wanted.data)} policies")
+
+    async def _drop_foreign(self, namespace: str, wanted: Plan) -> None:
         config_map = self._informed.config_map(namespace)
-        foreign = sorted(config_map.data.keys() - wanted.data.keys()) if config_map else []
-        if config_map is not None and (foreign or config_map.foreign_binary):
-            body = await self._api.drop_config_map_keys(namespace, foreign, list(config_map.foreign_binary))
-            self._informed.learn_config_map(body)
-            self._tell("drop", namespace, f"keys that no policy of this namespace has: {foreign}")
+        if config_map is None:
+            return
+        foreign, binary = sorted(config_map.data.keys() - wanted.data.keys()), list(config_map.foreign_binary)
+        if foreign or binary:
+            self._informed.learn_config_map(await self._api.drop_config_map_keys(namespace, foreign, binary))
+            self._tell("drop", namespace, f"keys that no policy of this namespace has: {foreign + binary}")
 
     def _tell(self, kind: str, namespace: str, why: str) -> None:
         self._written(kind)
         _log.info("%s of configmap %s/%s: %s", kind, namespace, CONFIG_MAP, why)
 
-    def _judge(self, namespace: str, policies: list[Policy], verdicts: Mapping[str, Verdict]) -> None:
-        if self._informed.learn_verdicts(policies, verdicts):
+    def _judge(self, namespace: str, policies: list[Policy], verdicts: Mapping[str, Verdict]) -> bool:
+        news = self._informed.learn_verdicts(policies, verdicts)
+        if news:
             self._judged(namespace)
+        return news
 
     def _leave_alone(self, namespace: str) -> None:
         policies = self._informed.policies_of(namespace)
@@ -120,17 +135,12 @@ class Reconciler:
             f"configmap {CONFIG_MAP} exists and was not made by the operator, which leaves it alone: "
             "delete or rename it, and the policies are delivered",
         )
-        found = plan(policies, {}).verdicts
-        if policies:
+        verdicts = {
+            name: replace(each, undelivered=foreign if each.accepted else None)
+            for name, each in plan(policies, {}).verdicts.items()
+        }
+        if self._judge(namespace, policies, verdicts):
             _log.warning("namespace %s: %s", namespace, foreign.message)
-        self._judge(
-            namespace,
-            policies,
-            {
-                name: replace(each, undelivered=foreign if each.accepted else None)
-                for name, each in found.items()
-            },
-        )
 
 
 def _lacks(config_map: ConfigMap, wanted: Plan) -> bool:

@@ -4,7 +4,7 @@ import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable
 
-__all__ = ["WorkQueue"]
+__all__ = ["SHORTEST_BACKOFF", "WorkQueue"]
 
 SHORTEST_BACKOFF = 0.2
 LONGEST_BACKOFF = 60.0
