@@ -17,17 +17,17 @@ import time
 from collections import deque
 from collections.abc import Awaitable, Callable
 from itertools import count
-from threading import RLock
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, ParamSpec, Self, TypeVar
 
 from .backoff import open_period
+from .blocks import AsyncBlock, Block, Exit, begin_block
 from .classify import Classifier, error_name
 from .config import CircuitConfig, Mode
 from .decorate import Guarded, guard
 from .errors import CircuitOpenError, ConcurrencyLimitError
 from .forks import Stage, after_fork
-from .permit import Permit, enter, leave
+from .locks import Lock
+from .permit import Permit
 from .phases import Closed, HalfOpen, Open, Phase, Verdict
 from .reading import BreakerReading
 from .snapshots import Snapshot
@@ -46,8 +46,11 @@ F = TypeVar("F", bound=Callable[..., Any])
 Listener = Callable[[Transition], object]
 
 _log = logging.getLogger("switchgear")
+_MISSED = "noticed late: the change itself was interrupted"
 _JUDGING = (Mode.ENFORCE, Mode.OBSERVE)
 _MODE_STATES = {Mode.FORCE_OPEN: CircuitState.FORCED_OPEN, Mode.DISABLED: CircuitState.DISABLED}
+_History = tuple[CircuitState, dict[tuple[CircuitState, CircuitState], int]]
+"""The state announced last, and how often each change was: one attribute, so that they cannot disagree."""
 _Refusal = tuple[type[CircuitOpenError], CircuitState, float]
 
 
@@ -68,6 +71,8 @@ class CircuitBreaker:
         "_classifier",
         "_clock",
         "_config",
+        "_dropped",
+        "_history",
         "_in_flight",
         "_last_error",
         "_listeners",
@@ -79,7 +84,6 @@ class CircuitBreaker:
         "_random",
         "_serials",
         "_slow_calls",
-        "_transitions",
         "_wall_clock",
         "name",
     )
@@ -102,15 +106,16 @@ class CircuitBreaker:
         self._random = random
         self._classifier = Classifier(self._config)
         self._phase: Phase = Closed.fresh(self._config)
-        self._lock = RLock()
+        self._history: _History = (self._visible_state(), {})
+        self._lock = Lock()
         self._serials = count()
         self._in_flight: dict[int, float] = {}
         self._outcomes = dict.fromkeys((outcome.value for outcome in Outcome), 0)
         self._slow_calls = 0
+        self._dropped: deque[int] = deque()
         self._last_error: str | None = None
-        self._transitions: dict[tuple[CircuitState, CircuitState], int] = {}
         self._pending: deque[Transition] = deque()
-        self._listeners: tuple[Listener, ...] = ()
+        self._listeners: list[Listener] = []
         after_fork(Stage.LOCKS, self._after_fork)
 
     # ── calling ──
@@ -170,21 +175,16 @@ class CircuitBreaker:
         return Guarded(self, fallback)
 
     def __enter__(self) -> Self:
-        enter(self.acquire())
+        begin_block(self)
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        leave(self, error)
+    __exit__ = Exit(Block)
 
     async def __aenter__(self) -> Self:
-        return self.__enter__()
+        begin_block(self)
+        return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self.__exit__(kind, error, traceback)
+    __aexit__ = Exit(AsyncBlock)
 
     def acquire(self) -> Permit:
         """A permit for one call, for integrations that make the call themselves.
@@ -197,8 +197,7 @@ class CircuitBreaker:
         permit = Permit(self, next(self._serials), now)
         if mode is Mode.DISABLED:
             return permit
-        with self._lock:
-            refusal = self._admit(permit, now)
+        refusal = self._lock.run(self._admit, permit, now)
         if self._pending:
             self._notify()
         if refusal is not None:
@@ -226,45 +225,11 @@ class CircuitBreaker:
 
     def reading(self) -> BreakerReading:
         """State and counters, for metrics."""
-        now = self._catch_up()
-        with self._lock:
-            phase, state = self._phase, self._visible_state()
-            window = phase.window if isinstance(phase, Closed) else None
-            if window is not None:
-                window.roll(now)
-            is_open = isinstance(phase, Open) and state is CircuitState.OPEN
-            return BreakerReading(
-                name=self.name,
-                policy=self._policy,
-                state=state,
-                open_until=self._wall_clock() + phase.until - now
-                if is_open and isinstance(phase, Open)
-                else None,
-                calls={Outcome(value): total for value, total in self._outcomes.items()},
-                slow_calls=self._slow_calls,
-                transitions=dict(self._transitions),
-                in_flight=len(self._in_flight),
-                window_calls=window.calls if window else 0,
-                window_failures=window.failures if window else 0,
-                window_slow_calls=window.slow if window else 0,
-                last_error=self._last_error,
-                unknown_exceptions=self._classifier.unknown,
-            )
+        return self._lock.run(self._reading, self._catch_up())
 
     def snapshot(self) -> Snapshot:
         """What the breaker remembers, for another process to `restore`."""
-        now = self._catch_up()
-        with self._lock:
-            phase = self._phase
-            return Snapshot(
-                breaker=self.name,
-                state=phase.state,
-                taken_at=self._wall_clock(),
-                remaining=max(0.0, phase.until - now) if isinstance(phase, Open) else 0.0,
-                reopenings=0 if isinstance(phase, Closed) else phase.reopenings,
-                row=phase.row if isinstance(phase, Closed) else 0,
-                window=phase.window.contents(now) if isinstance(phase, Closed) else Contents(),
-            )
+        return self._lock.run(self._snapshot, self._catch_up())
 
     def restore(self, snapshot: Snapshot) -> None:
         """Take over another process's memory.
@@ -279,22 +244,17 @@ class CircuitBreaker:
             raise ValueError(f"the snapshot is of breaker {snapshot.breaker!r}, not of {self.name!r}")
         now = self._clock()
         elapsed = max(0.0, self._wall_clock() - snapshot.taken_at)
-        with self._lock:
-            self._move(self._restored(snapshot, now, elapsed), "restored from a snapshot")
+        self._lock.run(self._restore, snapshot, now, elapsed)
         self._notify()
 
     def trip(self) -> None:
         """Open the circuit now, for an open period."""
-        now = self._clock()
-        with self._lock:
-            phase = self._phase
-            self._open(now, 0 if isinstance(phase, Closed) else phase.reopenings, "tripped by hand")
+        self._lock.run(self._trip, self._clock())
         self._notify()
 
     def reset(self) -> None:
         """Close the circuit now, and forget what the window held."""
-        with self._lock:
-            self._move(Closed.fresh(self._config), "reset by hand")
+        self._lock.run(self._reset)
         self._notify()
 
     def on_transition(self, listener: Callable[[Transition], R]) -> Callable[[Transition], R]:
@@ -302,8 +262,7 @@ class CircuitBreaker:
 
         It runs on the thread whose call caused the change, without the lock. What it raises is logged.
         """
-        with self._lock:
-            self._listeners = (*self._listeners, listener)
+        self._listeners.append(listener)
         return listener
 
     def apply(self, config: CircuitConfig, policy: str = "") -> None:
@@ -312,18 +271,7 @@ class CircuitBreaker:
         Counts that still apply are kept, an open circuit stays open (at most for the new `max_open_duration`),
         and probes under way stay probes.
         """
-        now = self._clock()
-        with self._lock:
-            before = self._visible_state()
-            phase = self._phase
-            if isinstance(phase, Closed) and config.window != self._config.window:
-                phase.window = refilled(config.window, now, phase.window.contents(now))
-            elif isinstance(phase, Open):
-                phase.until = min(phase.until, now + config.max_open_duration)
-            self._classifier = Classifier(config)
-            self._config = config
-            self._policy = policy
-            self._changed(before, f"mode is {config.mode.value}")
+        self._lock.run(self._apply, config, policy, self._clock())
         self._notify()
 
     # ── the machine: these need the lock ──
@@ -332,6 +280,8 @@ class CircuitBreaker:
         config = self._config
         if config.mode is Mode.FORCE_OPEN:
             return self._refuse(CircuitOpenError, CircuitState.FORCED_OPEN, config.open_duration)
+        if self._dropped:
+            self._count_dropped()
         if type(self._phase) is not Closed:
             self._advance(now)
         phase = self._phase
@@ -368,26 +318,110 @@ class CircuitBreaker:
                 self._open(now, phase.reopenings + 1, reason)
             elif verdict is Verdict.CLOSE:
                 self._move(Closed.fresh(self._config), reason)
+        self._announce(_MISSED)
+
+    def _count_dropped(self) -> None:
+        while self._dropped:
+            self._dropped.pop()
+            self._outcomes["cancelled"] += 1
+
+    def _do_due(self, now: float) -> None:
+        if self._config.mode in _JUDGING:
+            self._advance(now)
+        self._announce(_MISSED)
+        self._count_dropped()
 
     def _open(self, now: float, reopenings: int, reason: str) -> None:
         period = open_period(self._config, reopenings, self._random())
         self._move(Open(now + period, reopenings), f"{reason}; open for {period:.3g} s")
 
     def _move(self, phase: Phase, reason: str) -> None:
-        before = self._visible_state()
         self._phase = phase
-        self._changed(before, reason)
+        self._announce(reason)
 
-    def _changed(self, before: CircuitState, reason: str) -> None:
-        after = self._visible_state()
+    def _announce(self, reason: str) -> None:
+        """Count and tell the change from the state announced last, if there is one."""
+        (before, counts), after = self._history, self._visible_state()
         if after is not before:
-            self._transitions[before, after] = self._transitions.get((before, after), 0) + 1
-            self._pending.append(
-                Transition(self.name, self._policy, before, after, reason, self._wall_clock())
-            )
+            transition = Transition(self.name, self._policy, before, after, reason, self._wall_clock())
+            self._history = after, {**counts, (before, after): counts.get((before, after), 0) + 1}
+            self._pending.append(transition)
+
+    def _trip(self, now: float) -> None:
+        phase = self._phase
+        self._open(now, 0 if isinstance(phase, Closed) else phase.reopenings, "tripped by hand")
+
+    def _reset(self) -> None:
+        self._move(Closed.fresh(self._config), "reset by hand")
+
+    def _apply(self, config: CircuitConfig, policy: str, now: float) -> None:
+        phase = self._phase
+        if isinstance(phase, Closed) and config.window != self._config.window:
+            phase.window = refilled(config.window, now, phase.window.contents(now))
+        elif isinstance(phase, Open):
+            phase.until = min(phase.until, now + config.max_open_duration)
+        self._classifier = Classifier(config)
+        self._config = config
+        self._policy = policy
+        self._announce(f"mode is {config.mode.value}")
+
+    def _reading(self, now: float) -> BreakerReading:
+        phase, state = self._phase, self._visible_state()
+        window = phase.window if isinstance(phase, Closed) else None
+        if window is not None:
+            window.roll(now)
+        is_open = isinstance(phase, Open) and state is CircuitState.OPEN
+        return BreakerReading(
+            name=self.name,
+            policy=self._policy,
+            state=state,
+            open_until=self._wall_clock() + phase.until - now
+            if is_open and isinstance(phase, Open)
+            else None,
+            calls={Outcome(value): total for value, total in self._outcomes.items()},
+            slow_calls=self._slow_calls,
+            transitions=dict(self._history[1]),
+            in_flight=len(self._in_flight),
+            window_calls=window.calls if window else 0,
+            window_failures=window.failures if window else 0,
+            window_slow_calls=window.slow if window else 0,
+            last_error=self._last_error,
+            unknown_exceptions=self._classifier.unknown,
+        )
+
+    def _snapshot(self, now: float) -> Snapshot:
+        phase = self._phase
+        return Snapshot(
+            breaker=self.name,
+            state=phase.state,
+            taken_at=self._wall_clock(),
+            remaining=max(0.0, phase.until - now) if isinstance(phase, Open) else 0.0,
+            reopenings=0 if isinstance(phase, Closed) else phase.reopenings,
+            row=phase.row if isinstance(phase, Closed) else 0,
+            window=phase.window.contents(now) if isinstance(phase, Closed) else Contents(),
+        )
 
     def _visible_state(self) -> CircuitState:
         return _MODE_STATES.get(self._config.mode) or self._phase.state
+
+    def _count(self, permit: Permit, outcome: Outcome, error: str | None, now: float) -> None:
+        serial, phase, config = permit._serial, permit._phase, self._config
+        judging = config.mode in _JUDGING
+        if type(phase) is HalfOpen:
+            if judging:
+                self._advance(now)  # it may be overdue
+            phase.probes.pop(serial, None)
+        if self._in_flight.pop(serial, None) is None:
+            return
+        counts = outcome is Outcome.SUCCESS or outcome is Outcome.FAILURE
+        limit = config.slow_call_duration
+        slow = counts and limit is not None and now - permit._started >= limit
+        self._outcomes[outcome.value] += 1
+        self._slow_calls += slow
+        if outcome is Outcome.FAILURE:
+            self._last_error = error or self._last_error
+        if counts and judging and phase is self._phase:
+            self._record(phase, outcome, now, slow, error)
 
     def _record(self, phase: Phase, outcome: Outcome, now: float, slow: bool, error: str | None) -> None:
         """Count a call for the phase that it started in, which is still there, and do what follows from it."""
@@ -402,6 +436,9 @@ class CircuitBreaker:
             phase.record(f"a half-open call failed ({error or 'reported'})" if failed else slowness)
             self._advance(now)
 
+    def _restore(self, snapshot: Snapshot, now: float, elapsed: float) -> None:
+        self._move(self._restored(snapshot, now, elapsed), "restored from a snapshot")
+
     def _restored(self, snapshot: Snapshot, now: float, elapsed: float) -> Phase:
         if snapshot.state is CircuitState.OPEN:
             remaining = min(snapshot.remaining, self._config.max_open_duration) - elapsed
@@ -413,35 +450,25 @@ class CircuitBreaker:
     # ── the machine: these take the lock themselves ──
 
     def _settle(self, permit: Permit, outcome: Outcome, error: str | None) -> None:
-        serial, phase = permit._serial, permit._phase
-        if serial not in self._in_flight:
-            return
-        now = self._clock()
-        config = self._config
-        counts = outcome is Outcome.SUCCESS or outcome is Outcome.FAILURE
-        limit = config.slow_call_duration
-        slow = counts and limit is not None and now - permit._started >= limit
-        with self._lock:
-            if type(phase) is HalfOpen:
-                self._advance(now)
-                phase.probes.pop(serial, None)
-            if self._in_flight.pop(serial, None) is None:
-                return
-            self._outcomes[outcome.value] += 1
-            self._slow_calls += slow
-            if outcome is Outcome.FAILURE:
-                self._last_error = error or self._last_error
-            if counts and phase is self._phase and config.mode in _JUDGING:
-                self._record(phase, outcome, now, slow, error)
-        if self._pending:
-            self._notify()
+        if permit._serial in self._in_flight:
+            self._lock.run(self._count, permit, outcome, error, self._clock())
+            if self._pending:
+                self._notify()
+
+    def _release(self, serial: int, phase: Phase | None) -> None:
+        """Give back the place of a dropped permit. The garbage collector may be the caller, so it waits for no lock."""
+        if type(phase) is HalfOpen:
+            phase.probes.pop(serial, None)
+        if self._in_flight.pop(serial, None) is not None:
+            self._dropped.append(serial)
 
     def _catch_up(self) -> float:
         """Do what time alone has made due; what the clock said then."""
         now = self._clock()
-        if self._config.mode in _JUDGING and type(self._phase) is not Closed:
-            with self._lock:
-                self._advance(now)
+        waiting = type(self._phase) is not Closed
+        if waiting or self._dropped or self._history[0] is not self._visible_state():
+            self._lock.run(self._do_due, now)
+        if self._pending:
             self._notify()
         return now
 
@@ -452,7 +479,7 @@ class CircuitBreaker:
             except IndexError:  # another thread was quicker
                 return
             log_transition(transition)
-            for listener in self._listeners:
+            for listener in tuple(self._listeners):
                 try:
                     listener(transition)
                 except Exception:
@@ -462,8 +489,9 @@ class CircuitBreaker:
 
     def _after_fork(self) -> None:
         """In a forked child the other threads, and their calls, are gone; the lock may be one of theirs."""
-        self._lock = RLock()
+        self._lock = Lock()
         self._in_flight.clear()
+        self._dropped.clear()
         self._pending.clear()
         if isinstance(self._phase, HalfOpen):
             self._phase.probes.clear()
