@@ -6,6 +6,7 @@ import platform
 import time
 from collections import Counter
 from collections.abc import Coroutine, Iterator, Mapping
+from contextlib import suppress
 from http import HTTPStatus
 from typing import Any
 
@@ -32,6 +33,12 @@ _log = logging.getLogger(__name__)
 
 POD_LABEL = "switchgear.dev/enabled=true"
 
+GONE_SECONDS = 300.0
+"""How often the policies are listed, to find those whose end was missed."""
+
+GAP_SECONDS = 30.0
+"""How long after a watch had a gap they are listed again: by then kopf's watch goes on too."""
+
 DEAF_SECONDS = WATCH_SECONDS + 120
 """Without a word from the API server for this long, a restart may help."""
 
@@ -50,6 +57,7 @@ class Controller:
         self._cluster = cluster
         self._connection = connection
         self._informed = Informed()
+        self._gap = asyncio.Event()  # set when watches were interrupted
         self._queue = WorkQueue(self._reconcile, self._failed, workers=options.workers)
         self._metrics = Metrics(lambda: self._queue.depth, self._policies_by_state)
         self._reconciler = Reconciler(
@@ -110,9 +118,9 @@ class Controller:
         self._queue.add(namespace)
         self._observer.wake(namespace)
 
-    def policy_gone(self, namespace: str, name: str) -> None:
+    def policy_gone(self, namespace: str, name: str, uid: str) -> None:
         """Forget it, and reconcile its namespace."""
-        self._informed.forget_policy(namespace, name)
+        self._informed.forget_policy(namespace, name, uid)
         self.policy_changed(namespace)
 
     def stopping(self) -> None:
@@ -172,6 +180,24 @@ class Controller:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._queue.run())
             tasks.create_task(self._observer.run())
+            tasks.create_task(self._look_for_the_gone())
+
+    async def _look_for_the_gone(self) -> None:
+        """Forget policies whose end nobody told: kopf lists again after a gap, but misses what vanished in it."""
+        pause = GONE_SECONDS
+        while True:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._gap.wait(), pause)
+            pause = GAP_SECONDS if self._gap.is_set() else GONE_SECONDS
+            self._gap.clear()
+            known = self._informed.policies()  # before the list, so that a newer one is not taken for gone
+            try:
+                standing = {uid for _, _, uid in await self._policy_keys()}
+            except ApiError:
+                continue  # while it cannot be read, nothing is withdrawn
+            for policy in known:
+                if policy.uid not in standing:
+                    self.policy_gone(policy.namespace, policy.name, policy.uid)
 
     async def _reconcile(self, namespace: str) -> None:
         started = time.monotonic()
@@ -217,17 +243,21 @@ class Controller:
         """Until kopf has shown every policy that there is."""
         while True:
             try:
-                if all(self._informed.policy(*key) for key in await self._policy_keys()):
+                if all(self._informed.policy(*key) for *key, _ in await self._policy_keys()):
                     return
             except ApiError as error:
                 _log.warning("the policies cannot be listed: %s", error)
             await asyncio.sleep(0.2)
 
-    async def _policy_keys(self) -> list[tuple[str, str]]:
+    async def _policy_keys(self) -> list[tuple[str, str, str]]:
+        """Namespace, name and uid of each policy that there is."""
         keys = []
         for path in self._paths(f"/apis/{GROUP}/{VERSION}", PLURAL):
             bodies, _ = await self._cluster.list_all(path, {})
-            keys += [(body["metadata"]["namespace"], body["metadata"]["name"]) for body in bodies]
+            keys += [
+                (each["namespace"], each["name"], each["uid"])
+                for each in (body["metadata"] for body in bodies)
+            ]
         return keys
 
     def _make_informers(self) -> Iterator[Informer]:
@@ -238,6 +268,7 @@ class Controller:
                 {"fieldSelector": f"metadata.name={CONFIG_MAP}"},
                 changed=self._config_map_changed,
                 gone=self._config_map_gone,
+                listed=self._gap.set,
             )
         for path in self._paths("/api/v1", "pods"):
             yield Informer(

@@ -5,7 +5,8 @@ finalizers. Each policy is learned by the index, which kopf completes before the
 All are async: kopf would run plain functions in threads, beside the event loop that everything else lives on.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from itertools import chain, repeat
 from typing import Any, Protocol
 
 import kopf
@@ -28,8 +29,8 @@ class PolicyListener(Protocol):
     def policy_changed(self, namespace: str) -> None:
         """A policy that was seen there is new, or its spec, its metadata or its status has changed."""
 
-    def policy_gone(self, namespace: str, name: str) -> None:
-        """A policy was deleted."""
+    def policy_gone(self, namespace: str, name: str, uid: str) -> None:
+        """A policy was deleted; news of one that has taken its name may have come before."""
 
     def stopping(self) -> None:
         """A signal came: whatever else runs on this event loop has to end, since kopf waits for it."""
@@ -48,9 +49,15 @@ def registry_for(listener: PolicyListener, connection: Connection) -> kopf.Opera
         listener.policy_seen(body)
 
     @kopf.on.event(GROUP, VERSION, PLURAL, registry=registry)
-    async def follow_policy(type: str | None, namespace: str | None, name: str | None, **_: object) -> None:  # noqa: A002  # kopf's word
+    async def follow_policy(
+        type: str | None,  # noqa: A002  # kopf's word
+        namespace: str | None,
+        name: str | None,
+        uid: str | None,
+        **_: object,
+    ) -> None:
         if type == "DELETED":
-            listener.policy_gone(namespace or "", name or "")
+            listener.policy_gone(namespace or "", name or "", uid or "")
         else:
             listener.policy_changed(namespace or "")
 
@@ -70,4 +77,14 @@ def settings() -> kopf.OperatorSettings:
     chosen.watching.server_timeout = WATCH_SECONDS
     chosen.watching.client_timeout = WATCH_SECONDS + 15
     chosen.watching.connect_timeout = 10
+    chosen.networking.connect_timeout = 10
+    chosen.networking.request_timeout = 60
+    chosen.networking.error_backoffs = _Forever()
     return chosen
+
+
+class _Forever:
+    """Seconds between kopf's attempts at a request: kopf ends the operator when they run out, and they do not."""
+
+    def __iter__(self) -> Iterator[float]:
+        return chain((1, 2, 4, 8), repeat(10))

@@ -69,11 +69,12 @@ class Informed:
         self._policies.setdefault(policy.namespace, {})[policy.name] = policy
         return policy
 
-    def forget_policy(self, namespace: str, name: str) -> None:
-        """A policy is gone."""
-        policy = _take(self._policies, namespace, name)
-        if policy is not None:
-            self._verdicts.pop(policy.uid, None)
+    def forget_policy(self, namespace: str, name: str, uid: str) -> None:
+        """A policy is gone; one that has taken its name since is not."""
+        known = self.policy(namespace, name)
+        if known is not None and known.uid == uid:
+            _take(self._policies, namespace, name)
+        self._verdicts.pop(uid, None)
 
     def learn_config_map(self, body: Json) -> str:
         """The namespace's ConfigMap is as `body` says; returns the namespace."""

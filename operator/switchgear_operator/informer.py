@@ -20,6 +20,7 @@ _log = logging.getLogger(__name__)
 WATCH_SECONDS = 240.0
 """A watch ends after about this long, so that one that hangs is noticed; what it missed comes with the next."""
 
+SHORTEST_WAIT = 0.2
 LONGEST_WAIT = 30.0
 """Seconds between two attempts at most, while the API server cannot be read."""
 
@@ -47,6 +48,7 @@ class Informer:
         selector: Query parameters: `labelSelector` or `fieldSelector`.
         changed: Called with each new or changed object; also with every object of a list.
         gone: Called with the namespace and the name of each object that is there no more.
+        listed: Called after each list: at the start, and after a gap in what was seen.
     """
 
     def __init__(
@@ -57,12 +59,14 @@ class Informer:
         *,
         changed: Callable[[Json], None],
         gone: Callable[[str, str], None],
+        listed: Callable[[], None] = lambda: None,
     ) -> None:
         self._source = source
         self._path = path
         self._selector = selector
         self._changed = changed
         self._gone = gone
+        self._listed = listed
         self._known: set[tuple[str, str]] = set()
         self._version = ""
         self._failing = False
@@ -80,13 +84,14 @@ class Informer:
                     await self._list()
                 await self._watch()
                 wait = 0.0
+                await asyncio.sleep(SHORTEST_WAIT)  # a proxy may end every watch at once
             except ApiError as error:
-                if error.status == 410:  # what the watch would start from is history
-                    self._version = ""
-                    continue
                 if error.status:
                     self._version = ""
-                wait = min(LONGEST_WAIT, max(0.2, 2 * wait))
+                if error.status == 410:  # what the watch would start from is history
+                    await asyncio.sleep(SHORTEST_WAIT)
+                    continue
+                wait = min(LONGEST_WAIT, max(SHORTEST_WAIT, 2 * wait))
                 self._report(error, wait)
                 await asyncio.sleep(max(error.retry_after or 0.0, wait * random.uniform(0.8, 1.2)))  # noqa: S311  # no secret
 
@@ -101,6 +106,7 @@ class Informer:
         self._known = listed
         self._version = version
         self.synced.set()
+        self._listed()
 
     async def _watch(self) -> None:
         async for kind, each in self._source.watch(self._path, self._selector, self._version, WATCH_SECONDS):
