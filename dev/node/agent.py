@@ -6,7 +6,8 @@ import json
 import logging
 import os
 import ssl
-from collections.abc import Coroutine, Mapping
+from collections.abc import AsyncIterator, Coroutine, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,6 +17,7 @@ import httpx
 from dev.node.addresses import AddressBlock
 from dev.node.api import Api, ApiError, Informer, JsonObject
 from dev.node.containers import Backoff, ProcessGroups
+from dev.node.logs import serve_logs
 from dev.node.manifests import Pod
 from dev.node.names import service_table
 from dev.node.pods import NodeParts, PodRun
@@ -35,6 +37,7 @@ class NodeOptions:
     images: Mapping[str, Path]
     backoff: Backoff
     volume_delay: float
+    certificate: Path | None
 
 
 class Agent:
@@ -59,7 +62,7 @@ class Agent:
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Register, run pods until `stopping`, then end them and leave the cluster."""
-        async with _probe_client() as client:
+        async with _probe_client() as client, self._log_server():
             self._parts = NodeParts(
                 name=self._options.name,
                 folder=self._folder,
@@ -89,6 +92,19 @@ class Agent:
                 for task in serving:
                     task.cancel()
                 await self._leave()
+
+    @asynccontextmanager
+    async def _log_server(self) -> AsyncIterator[None]:
+        """`kubectl logs` is answered where there is a certificate to do it with."""
+        if self._options.certificate is None:
+            yield
+            return
+        logs = self._folder / "logs"
+        async with serve_logs(self._addresses.listener, self._options.certificate, logs, self._is_running):
+            yield
+
+    def _is_running(self, namespace: str, pod: str) -> bool:
+        return any(run.is_pod(namespace, pod) for run in self._runs.values())
 
     async def _register(self) -> None:
         now = _now()
@@ -122,6 +138,7 @@ class Agent:
             "allocatable": capacity,
             "conditions": [condition | {"lastHeartbeatTime": now, "lastTransitionTime": now}],
             "addresses": [{"type": "InternalIP", "address": self._addresses.host}],
+            "daemonEndpoints": {"kubeletEndpoint": {"Port": self._kubelet_port()}},
             "nodeInfo": _node_info(),
         }
         await self._api.delete(f"/api/v1/nodes/{self._options.name}")
@@ -130,6 +147,10 @@ class Agent:
         # admission taints a new node until a controller finds it ready; here nobody but this node binds pods
         await self._api.merge(f"/api/v1/nodes/{self._options.name}", {"spec": {"taints": None}})
         await self._renew_lease()
+
+    def _kubelet_port(self) -> int:
+        """Where `kubectl logs` is answered; without an answer, a port that refuses beats one that hangs."""
+        return self._addresses.kubelet_port if self._options.certificate else 1
 
     async def _heartbeat(self) -> None:
         while True:

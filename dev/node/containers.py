@@ -13,6 +13,7 @@ from typing import IO, Literal
 from dev.node.environment import ContainerConfigError
 from dev.node.manifests import Container
 from dev.node.probes import Health, ProbeTarget, ask, watch_health
+from dev.node.waiting import within
 
 __all__ = ["Backoff", "ContainerRun", "ContainerState", "Launch", "ProcessGroups"]
 
@@ -117,7 +118,7 @@ class ContainerRun:
         delay = self._backoff.first
         while not self._stopping.is_set():
             if not await self._run_once():
-                await self._pause(1.0)  # what is missing may come
+                await within(1.0, self._stopping)  # what is missing may come
                 continue
             if self._stopping.is_set() or not self._restarts():
                 return
@@ -126,7 +127,7 @@ class ContainerRun:
             message = f"back-off {delay:g} s before the next start: {self.state.message or f'exit code {self.state.exit_code}'}"
             self.previous = self.state
             self._enter(ContainerState(reason="CrashLoopBackOff", message=message))
-            await self._pause(delay)
+            await within(delay, self._stopping)
             delay = min(delay * 2, self._backoff.longest)
 
     async def stop(self, grace: float) -> None:
@@ -217,10 +218,6 @@ class ContainerRun:
     def _ran_for(self) -> float:
         started, finished = self.state.started_at, self.state.finished_at
         return (finished - started).total_seconds() if started and finished else 0.0
-
-    async def _pause(self, seconds: float) -> None:
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._stopping.wait(), seconds)
 
 
 def kill_group(group: int, number: signal.Signals) -> None:

@@ -19,6 +19,7 @@ __all__ = ["LocalNode"]
 
 _GUARDIAN = Path(__file__).parent / "guardian.py"
 _REGISTER_SECONDS = 30
+_LEAVE_SECONDS = 30
 
 
 class LocalNode:
@@ -26,7 +27,8 @@ class LocalNode:
 
     It binds every pod without a node whose `schedulerName` is `scheduler`, and runs those bound to `name`.
     `images` maps an image's name, without tag, to a folder put on the container's PYTHONPATH. Files of a ConfigMap volume
-    follow `volume_delay` seconds after a change. On exit, all pods end and nothing is left: no process, no file, no Node
+    follow `volume_delay` seconds after a change. `kubectl logs` works when `certificate` is given: a PEM file with its key
+    beside it as `.key`, such as the API server's own. On exit, all pods end and nothing is left: no process, no file, no Node
     object; when this process is killed, its guardian sees to the first two.
     Entering raises `ApiError` or `httpx.HTTPError` when the API server cannot be used.
     """
@@ -40,11 +42,17 @@ class LocalNode:
         images: Mapping[str, Path] = MappingProxyType({}),
         backoff: Backoff = Backoff(),  # noqa: B008 - frozen
         volume_delay: float = 1.0,
+        certificate: Path | None = None,
     ) -> None:
         self.folder = Path()
         self._kubeconfig = kubeconfig
         self._options = NodeOptions(
-            name=name, scheduler=scheduler, images=images, backoff=backoff, volume_delay=volume_delay
+            name=name,
+            scheduler=scheduler,
+            images=images,
+            backoff=backoff,
+            volume_delay=volume_delay,
+            certificate=certificate,
         )
         self._thread = threading.Thread(target=self._run, name=f"node-{name}", daemon=True)
         self._started = threading.Event()
@@ -81,7 +89,7 @@ class LocalNode:
     def _end(self) -> None:
         if self._loop is not None and self._stopping is not None and self._thread.is_alive():
             self._loop.call_soon_threadsafe(self._stopping.set)
-        self._thread.join()
+        self._thread.join(_LEAVE_SECONDS)  # what has not ended by then, the guardian ends
         if self._guardian is not None and self._guardian.stdin is not None:
             self._guardian.stdin.close()  # it removes the folder
             self._guardian.wait()

@@ -1,7 +1,6 @@
 """One pod on the local node, from the moment it is bound to the moment it is gone."""
 
 import asyncio
-import contextlib
 import logging
 import os
 import shutil
@@ -30,6 +29,7 @@ from dev.node.manifests import Container, Pod
 from dev.node.probes import ProbeTarget
 from dev.node.status import pod_status
 from dev.node.volumes import PodVolumes, VolumeError
+from dev.node.waiting import within
 
 __all__ = ["NodeParts", "PodRun"]
 
@@ -102,6 +102,11 @@ class PodRun:
         self._hurry = True
         self._ending.set()
 
+    def is_pod(self, namespace: str, name: str) -> bool:
+        """Whether it is this pod, and has not been told to end."""
+        metadata = self._pod.metadata
+        return (metadata.namespace, metadata.name) == (namespace, name) and not self._ending.is_set()
+
     def config_map_changed(self, namespace: str) -> None:
         """A ConfigMap of this namespace changed."""
         if namespace == self._pod.metadata.namespace:
@@ -150,13 +155,15 @@ class PodRun:
         if problem := unsupported([*self._pod.spec.init_containers, *self._pod.spec.containers]):
             self._say(problem)
             return
+        await asyncio.to_thread(
+            shutil.rmtree, self._logs, ignore_errors=True
+        )  # of a pod that had this name before
         for name in ("home", "tmp"):
             (self._folder / name).mkdir(parents=True)
         self._dirty.set()
         while not await self._sync_volumes() and not self._ending.is_set():
             self._volumes_stale.clear()
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._volumes_stale.wait(), 0.5)
+            await within(0.5, self._volumes_stale)
         for run in self._init:
             await run.run()
             if run.state.exit_code != 0:
@@ -182,10 +189,7 @@ class PodRun:
 
     async def _keep_volumes(self) -> None:
         while True:
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(
-                    self._volumes_stale.wait(), max(1.0, min(self._volumes.seconds_until_renewal(), 60))
-                )
+            if await within(max(1.0, min(self._volumes.seconds_until_renewal(), 60)), self._volumes_stale):
                 await asyncio.sleep(self._parts.volume_delay)
             self._volumes_stale.clear()
             if (self._folder / "volumes").exists():
@@ -224,7 +228,7 @@ class PodRun:
             self._dirty.set()
 
     def _container(self, container: Container) -> ContainerRun:
-        metadata, policy = self._pod.metadata, self._pod.spec.restart_policy
+        policy = self._pod.spec.restart_policy
         is_init = container in self._pod.spec.init_containers
         return ContainerRun(
             container,
@@ -232,7 +236,7 @@ class PodRun:
             prepare=self._prepare,
             changed=self._dirty.set,
             groups=self._parts.groups,
-            log=self._parts.folder / "logs" / metadata.namespace / metadata.name / f"{container.name}.log",
+            log=self._logs / f"{container.name}.log",
             backoff=self._parts.backoff,
             grace=self._pod.spec.termination_grace_period_seconds,
         )
@@ -317,6 +321,11 @@ class PodRun:
 
     def _config_map(self, name: str) -> JsonObject | None:
         return self._parts.config_maps.items.get((self._pod.metadata.namespace, name))
+
+    @property
+    def _logs(self) -> Path:
+        metadata = self._pod.metadata
+        return self._parts.folder / "logs" / metadata.namespace / metadata.name
 
     @property
     def _path(self) -> str:

@@ -91,13 +91,13 @@ def _resolve(  # noqa: PLR0917 - as socket.getaddrinfo
     return [found for ip in addresses for found in _getaddrinfo(ip, port, socket.AF_INET, type, proto, flags)]
 
 
-def _bind_to_pod(self: socket.socket, address):  # type: ignore[no-untyped-def]  # noqa: ANN - as socket.bind
+def _bind_to_pod(self: socket.socket, address: _Address) -> None:
     if isinstance(address, tuple):
         if self.family == socket.AF_INET and address[0] in _ANY:
             address = (_POD_IP, *address[1:])
         elif self.family == socket.AF_INET6 and address[0] in {"", "::"} and _takes_ipv4(self):
             address = (f"::ffff:{_POD_IP}", *address[1:])
-    return _bind(self, address)
+    _bind(self, address)
 
 
 def _takes_ipv4(self: socket.socket) -> bool:

@@ -14,7 +14,12 @@ from tests.conftest import Kubectl
 def node(control_plane: ControlPlane) -> Iterator[LocalNode]:
     quick = Backoff(first=0.1, longest=0.4)
     with LocalNode(
-        control_plane.kubeconfig, name=NODE, scheduler=NODE, backoff=quick, volume_delay=0.1
+        control_plane.kubeconfig,
+        name=NODE,
+        scheduler=NODE,
+        backoff=quick,
+        volume_delay=0.1,
+        certificate=control_plane.authority,
     ) as running:
         yield running
 
