@@ -8,6 +8,7 @@ import argparse
 import os
 import signal
 from contextlib import AbstractContextManager, closing
+from importlib.metadata import version
 from pathlib import Path
 
 import httpx
@@ -16,7 +17,7 @@ from dev.controlplane import MissingComponentError, StartError
 
 from .folder import Folder, FolderInUseError, build_folder
 from .narrator import Narrator
-from .places import Place, PlaceError, embedded_place, user_cluster
+from .places import Place, PlaceError, embedded_place
 from .recorder import Recorder
 from .recording import Recording
 from .seeing import NotSeenError
@@ -25,6 +26,7 @@ from .shop import Shop
 from .stage import Stage
 from .story import STEPS
 from .tools import HelmError, KubectlError
+from .user_cluster import user_cluster
 
 __all__ = ["main"]
 
@@ -110,7 +112,8 @@ def _tell(stage: Stage, folder: Folder) -> bool:
 def _place(folder: Folder, narrator: Narrator) -> AbstractContextManager[Place]:
     context = os.environ.get("KUBE_CONTEXT")
     if context:
-        return user_cluster(context, os.environ.get("IMAGE"), narrator, folder.path)
+        image = os.environ.get("IMAGE") or f"switchgear-operator:{version('switchgear')}"
+        return user_cluster(context, image, narrator, folder.path)
     return embedded_place(narrator, folder.logs)
 
 

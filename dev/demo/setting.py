@@ -18,7 +18,7 @@ OBSERVE_OFTEN = "--set scrape.interval=1 --set scrape.timeout=1"
 def install_chart(place: Place, narrator: Narrator) -> None:
     """Install the operator with the real chart, and wait until its readiness probe succeeds."""
     line = f"install switchgear charts/switchgear -n {RELEASE_NAMESPACE} --create-namespace --wait"
-    line += f" --timeout={60 * place.patience:.0f}s {OBSERVE_OFTEN} {place.chart_values}"
+    line += f" --timeout={place.start_within}s {OBSERVE_OFTEN} {place.chart_values}"
     narrator.command(f"helm {line}")
     place.helm(*shlex.split(line))
     _show(place, narrator, f"get pods -n {RELEASE_NAMESPACE}")
@@ -29,7 +29,7 @@ def install_shop(place: Place, narrator: Narrator) -> None:
     """Apply the shop and the policy, and wait until every Deployment is available."""
     _show(place, narrator, f"apply -k {place.shop}")
     _show(place, narrator, "apply -f examples/shop/policy.yaml")
-    within = f"--timeout={60 * place.patience:.0f}s"
+    within = f"--timeout={place.start_within}s"
     _show(place, narrator, f"wait --for=condition=Available deployment --all -n {NAMESPACE} {within}")
     narrator.seen("the shop is open: load → checkout × 3 → payments")
 

@@ -41,6 +41,7 @@ class Reading:
     pod: str
     state: str
     calls: Mapping[str, float]
+    in_flight: float
     closings: float
     """How many times the circuit has closed."""
     generation: int
@@ -131,6 +132,7 @@ def _read(pod: str, text: str) -> Reading | None:
         pod=pod,
         state=state,
         calls=dict(values("switchgear_breaker_calls_total", "outcome")),
+        in_flight=sum(value for _, value in values("switchgear_breaker_in_flight_calls", "policy")),
         closings=sum(value for state, value in closings if state == "closed"),
         generation=int(generation),
     )

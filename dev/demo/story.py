@@ -65,7 +65,11 @@ def live_edit(stage: Stage) -> None:
 def emergency(stage: Stage) -> None:
     """The emergency switch: mode ForceOpen, and back."""
     forced = _switch(stage, "ForceOpen")
-    done = stage.see_pods("the circuit is forced open", 20, lambda reading: reading.state == "forced_open")
+    done = stage.see_pods(
+        "the circuit is forced open and no call is under way",
+        20,
+        lambda reading: reading.state == "forced_open" and not reading.in_flight,
+    )
     stage.narrator.seen(
         f"the last of the three pods rejects every call, {done - forced:.1f} s after the edit"
     )
