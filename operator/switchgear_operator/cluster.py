@@ -49,6 +49,11 @@ class ApiError(Exception):
         self.retry_after = retry_after
 
     @property
+    def is_refusal(self) -> bool:
+        """The server understood and said no, as for want of a permission or by a quota; asking again is no remedy."""
+        return 400 <= self.status < 500 and self.status not in {401, 404, 408, 409, 410, 429}
+
+    @property
     def namespace_is_ending(self) -> bool:
         """The namespace is being deleted: nothing can be created in it, and nothing need be."""
         return self.status == 403 and "because it is being terminated" in str(self)
@@ -66,6 +71,8 @@ class ConfigMap:
     """Whether the operator made it: it carries our label, or the operator is among its field managers."""
     labelled: bool
     """Whether it carries our label."""
+    immutable: bool = False
+    """Whether somebody sealed it, which cannot be taken back: only a new one can be written."""
     foreign_binary: tuple[str, ...] = ()
     """Keys of binary data, none of which is ours."""
 

@@ -123,7 +123,7 @@ def _propagation(before: Condition | None, after: Condition | None) -> Event | N
     if after.status == "True":
         news = before is None or before.status != "True"
         return Event("Normal", "Propagated", after.message) if news else None
-    undelivered = after.reason in {"ConfigMapFull", "ConfigMapForeign"}
+    undelivered = after.reason in {"ConfigMapFull", "ConfigMapForeign", "WriteRefused"}
     news = undelivered and (before is None or before.reason != after.reason)
     return Event("Warning", after.reason, after.message) if news else None
 

@@ -134,6 +134,7 @@ def _config_map_of(body: Json) -> ConfigMap:
         data=body.get("data") or {},
         ours=labelled or FIELD_MANAGER in managers,
         labelled=labelled,
+        immutable=bool(body.get("immutable")),
         foreign_binary=tuple(body.get("binaryData") or ()),
     )
 

@@ -18,6 +18,9 @@ __all__ = ["LIMIT", "Plan", "key_of", "plan"]
 LIMIT = 1_000_000
 """Bytes of keys and documents that a namespace's ConfigMap holds: below the API's 1 MiB, with room for its metadata."""
 
+ROOM_FOR_EDITS = 0.02
+"""Share of the limit kept for edits of what is delivered: new policies must not block the switch to ForceOpen."""
+
 
 @dataclass(frozen=True, slots=True)
 class Plan:
@@ -38,7 +41,7 @@ def plan(policies: Iterable[Policy], existing: Mapping[str, str], limit: int = L
     Args:
         policies: All policies of the namespace.
         existing: The ConfigMap's `data` as it stands; empty without one.
-        limit: Bytes that keys and values may take.
+        limit: Bytes that keys and values may take; edits of what is delivered may take a little more.
     """
     ordered = sorted(policies, key=lambda policy: (policy.created.timestamp(), policy.name))
     verdicts: dict[str, Verdict] = {}
@@ -92,7 +95,8 @@ def _pack(
     # What did not fit before something shrank would fit the next time: shrinking first makes the plan final.
     for key in sorted(documents, key=lambda key: (key not in data, growth(key) > 0)):
         more = growth(key)
-        if more > 0 and used + more > limit:
+        room = limit * (1 + ROOM_FOR_EDITS) if key in data else limit
+        if more > 0 and used + more > room:
             name = key.removesuffix(".json")
             verdicts[name] = _full(verdicts[name], data.get(key), limit)
         else:

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 from .cluster import CONFIG_MAP, ApiError, ConfigMap
 from .informed import Informed, policy_of
 from .objects import Policy
-from .plan import Plan, plan
+from .plan import Plan, key_of, plan
 from .verdicts import Undelivered, Verdict
 
 __all__ = ["Reconciler"]
@@ -83,6 +83,8 @@ class Reconciler:
             await self._write(namespace, config_map, wanted)
         except ApiError as error:
             if error.status != HTTPStatus.NOT_FOUND and not error.namespace_is_ending:
+                if error.is_refusal:
+                    self._judge(namespace, policies, _refused(policies, wanted, delivered, error))
                 raise
             _log.debug("namespace %s is ending: nothing to deliver there", namespace)
             return
@@ -95,6 +97,11 @@ class Reconciler:
                 self._informed.forget_config_map(namespace)
                 self._tell("delete", namespace, "its last policy is gone")
             return
+        if config_map is not None and config_map.immutable:
+            await self._api.delete_config_map(config_map)
+            self._informed.forget_config_map(namespace)
+            self._tell("delete", namespace, "somebody made it immutable; it is written anew")
+            config_map = None
         if config_map is None or not config_map.labelled or _lacks(config_map, wanted):
             try:
                 await self._apply(namespace, wanted)
@@ -141,6 +148,19 @@ class Reconciler:
         }
         if self._judge(namespace, policies, verdicts):
             _log.warning("namespace %s: %s", namespace, foreign.message)
+
+
+def _refused(
+    policies: list[Policy], wanted: Plan, delivered: Mapping[str, str], error: ApiError
+) -> dict[str, Verdict]:
+    """The plan's verdicts, where what is not delivered yet cannot be."""
+    reason = Undelivered("WriteRefused", f"configmap {CONFIG_MAP} cannot be written: {error}")
+    verdicts = dict(wanted.verdicts)
+    for key in (key_of(policy) for policy in policies):
+        verdict = verdicts[key.removesuffix(".json")]
+        if verdict.accepted and not verdict.undelivered and delivered.get(key) != wanted.data.get(key):
+            verdicts[key.removesuffix(".json")] = replace(verdict, undelivered=reason)
+    return verdicts
 
 
 def _lacks(config_map: ConfigMap, wanted: Plan) -> bool:
