@@ -3,8 +3,8 @@
 How it stays right:
 
 - The phase is one attribute; putting another object there is the whole transition.
-- Calls under way are keys of dicts. One operation registers a call, one releases it, and releasing twice changes
-  nothing; a permit that is dropped releases itself. So an exception at any instruction loses no permit.
+- Calls under way are dict keys: weak references to their permits. When a permit goes, for whatever reason, the
+  interpreter itself calls the dict's `pop`, with no instruction that a signal could strike at.
 - What is due is decided from what is there (`_advance`), never from the event alone: an update that was cut short
   is made good by the next call.
 - The lock is re-entrant, since a signal handler or a finalizer may call in at any instruction. It is held for
@@ -16,8 +16,8 @@ import random as random_module
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable
-from itertools import count
 from typing import TYPE_CHECKING, Any, ParamSpec, Self, TypeVar
+from weakref import ref
 
 from .backoff import open_period
 from .blocks import AsyncBlock, Block, Exit, begin_block
@@ -68,10 +68,10 @@ class CircuitBreaker:
 
     __slots__ = (
         "__weakref__",
+        "_admitted",
         "_classifier",
         "_clock",
         "_config",
-        "_dropped",
         "_history",
         "_in_flight",
         "_last_error",
@@ -82,7 +82,6 @@ class CircuitBreaker:
         "_phase",
         "_policy",
         "_random",
-        "_serials",
         "_slow_calls",
         "_wall_clock",
         "name",
@@ -108,11 +107,10 @@ class CircuitBreaker:
         self._phase: Phase = Closed.fresh(self._config)
         self._history: _History = (self._visible_state(), {})
         self._lock = Lock()
-        self._serials = count()
-        self._in_flight: dict[int, float] = {}
+        self._in_flight: dict[ref[Permit], float] = {}
+        self._admitted = 0
         self._outcomes = dict.fromkeys((outcome.value for outcome in Outcome), 0)
         self._slow_calls = 0
-        self._dropped: deque[int] = deque()
         self._last_error: str | None = None
         self._pending: deque[Transition] = deque()
         self._listeners: list[Listener] = []
@@ -194,7 +192,7 @@ class CircuitBreaker:
         """
         mode = self._config.mode
         now = self._clock()
-        permit = Permit(self, next(self._serials), now)
+        permit = Permit(self, now)
         if mode is Mode.DISABLED:
             return permit
         refusal = self._lock.run(self._admit, permit, now)
@@ -280,8 +278,6 @@ class CircuitBreaker:
         config = self._config
         if config.mode is Mode.FORCE_OPEN:
             return self._refuse(CircuitOpenError, CircuitState.FORCED_OPEN, config.open_duration)
-        if self._dropped:
-            self._count_dropped()
         if type(self._phase) is not Closed:
             self._advance(now)
         phase = self._phase
@@ -295,11 +291,12 @@ class CircuitBreaker:
             limit = config.max_concurrent_calls
             if limit is not None and len(self._in_flight) >= limit:
                 return self._refuse(ConcurrencyLimitError, phase.state, 0.0)
-        self._in_flight[permit._serial] = now
+        self._admitted += 1
+        self._in_flight[ref(permit, self._in_flight.pop)] = now
         if admitted:
             permit._phase = phase
             if type(phase) is HalfOpen:
-                phase.probes[permit._serial] = now
+                phase.probes[ref(permit, phase.probes.pop)] = now
         return None
 
     def _refuse(self, kind: type[CircuitOpenError], state: CircuitState, retry_after: float) -> _Refusal:
@@ -320,16 +317,10 @@ class CircuitBreaker:
                 self._move(Closed.fresh(self._config), reason)
         self._announce(_MISSED)
 
-    def _count_dropped(self) -> None:
-        while self._dropped:
-            self._dropped.pop()
-            self._outcomes["cancelled"] += 1
-
     def _do_due(self, now: float) -> None:
         if self._config.mode in _JUDGING:
             self._advance(now)
         self._announce(_MISSED)
-        self._count_dropped()
 
     def _open(self, now: float, reopenings: int, reason: str) -> None:
         period = open_period(self._config, reopenings, self._random())
@@ -378,7 +369,7 @@ class CircuitBreaker:
             open_until=self._wall_clock() + phase.until - now
             if is_open and isinstance(phase, Open)
             else None,
-            calls={Outcome(value): total for value, total in self._outcomes.items()},
+            calls=self._calls(),
             slow_calls=self._slow_calls,
             transitions=dict(self._history[1]),
             in_flight=len(self._in_flight),
@@ -388,6 +379,13 @@ class CircuitBreaker:
             last_error=self._last_error,
             unknown_exceptions=self._classifier.unknown,
         )
+
+    def _calls(self) -> dict[Outcome, int]:
+        """Totals by outcome. A call that was admitted, is over and was not settled was dropped: cancelled."""
+        calls = {Outcome(value): total for value, total in self._outcomes.items()}
+        settled = sum(calls.values()) - calls[Outcome.REJECTED]
+        calls[Outcome.CANCELLED] += self._admitted - len(self._in_flight) - settled
+        return calls
 
     def _snapshot(self, now: float) -> Snapshot:
         phase = self._phase
@@ -405,13 +403,13 @@ class CircuitBreaker:
         return _MODE_STATES.get(self._config.mode) or self._phase.state
 
     def _count(self, permit: Permit, outcome: Outcome, error: str | None, now: float) -> None:
-        serial, phase, config = permit._serial, permit._phase, self._config
+        key, phase, config = ref(permit), permit._phase, self._config
         judging = config.mode in _JUDGING
         if type(phase) is HalfOpen:
             if judging:
                 self._advance(now)  # it may be overdue
-            phase.probes.pop(serial, None)
-        if self._in_flight.pop(serial, None) is None:
+            phase.probes.pop(key, None)
+        if self._in_flight.pop(key, None) is None:
             return
         counts = outcome is Outcome.SUCCESS or outcome is Outcome.FAILURE
         limit = config.slow_call_duration
@@ -450,23 +448,16 @@ class CircuitBreaker:
     # ── the machine: these take the lock themselves ──
 
     def _settle(self, permit: Permit, outcome: Outcome, error: str | None) -> None:
-        if permit._serial in self._in_flight:
+        if ref(permit) in self._in_flight:
             self._lock.run(self._count, permit, outcome, error, self._clock())
             if self._pending:
                 self._notify()
-
-    def _release(self, serial: int, phase: Phase | None) -> None:
-        """Give back the place of a dropped permit. The garbage collector may be the caller, so it waits for no lock."""
-        if type(phase) is HalfOpen:
-            phase.probes.pop(serial, None)
-        if self._in_flight.pop(serial, None) is not None:
-            self._dropped.append(serial)
 
     def _catch_up(self) -> float:
         """Do what time alone has made due; what the clock said then."""
         now = self._clock()
         waiting = type(self._phase) is not Closed
-        if waiting or self._dropped or self._history[0] is not self._visible_state():
+        if waiting or self._history[0] is not self._visible_state():
             self._lock.run(self._do_due, now)
         if self._pending:
             self._notify()
@@ -490,8 +481,8 @@ class CircuitBreaker:
     def _after_fork(self) -> None:
         """In a forked child the other threads, and their calls, are gone; the lock may be one of theirs."""
         self._lock = Lock()
+        self._admitted -= len(self._in_flight)
         self._in_flight.clear()
-        self._dropped.clear()
         self._pending.clear()
         if isinstance(self._phase, HalfOpen):
             self._phase.probes.clear()

@@ -22,13 +22,12 @@ class Permit:
     cancelled call.
     """
 
-    __slots__ = ("_phase", "_serial", "_started", "breaker")
+    __slots__ = ("__weakref__", "_phase", "_started", "breaker")
 
-    def __init__(self, breaker: "CircuitBreaker", serial: int, started: float) -> None:
+    def __init__(self, breaker: "CircuitBreaker", started: float) -> None:
         self.breaker = breaker
         self._started = started
         self._phase: Phase | None = None
-        self._serial = serial
 
     def success(self, result: object = _NOT_GIVEN) -> None:
         """The call returned; a `result` that is given is judged by `failure_result`."""
@@ -62,8 +61,3 @@ class Permit:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self.success() if error is None else self.failure(error)
-
-    def __del__(self) -> None:
-        serial = getattr(self, "_serial", None)  # None: a signal struck before it was complete
-        if serial is not None and serial in self.breaker._in_flight:
-            self.breaker._release(serial, self._phase)

@@ -5,10 +5,15 @@ comes back late finds that its phase is over, and cannot count for a later one.
 """
 
 from enum import Enum
+from typing import TYPE_CHECKING
+from weakref import ref
 
 from .config import CircuitConfig
 from .states import CircuitState
 from .windows import Ring, ring_for
+
+if TYPE_CHECKING:
+    from .permit import Permit
 
 __all__ = ["Closed", "HalfOpen", "Open", "Phase", "Verdict"]
 
@@ -75,7 +80,7 @@ class Open:
 class HalfOpen:
     """A few probes decide: enough successes close the circuit, one failure opens it again.
 
-    `probes` maps the serial of each call under way to the time it started. Whatever takes a probe out of it
+    `probes` maps the permit of each call under way to the time it started. Whatever takes a probe out of it
     (a result, a cancellation, a dropped permit) gives its place back, once, however often it is tried.
     """
 
@@ -84,7 +89,7 @@ class HalfOpen:
 
     def __init__(self, reopenings: int) -> None:
         self.reopenings = reopenings
-        self.probes: dict[int, float] = {}
+        self.probes: dict[ref[Permit], float] = {}
         self.successes = 0
         self.failure = ""
 
