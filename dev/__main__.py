@@ -15,6 +15,7 @@ COMMANDS = {
         "dev.demo.main:main",
         "tell the whole story; KEEP=1 leaves it running, KUBE_CONTEXT=name uses another cluster",
     ),
+    "node": ("dev.node.command:main", "run the pods of such a control plane as local processes"),
     "generate": (
         "dev.generated:main",
         "write the generated files; --check only says whether they are current",

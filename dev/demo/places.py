@@ -59,7 +59,7 @@ def embedded_place(narrator: Narrator, logs: Path) -> Iterator[Place]:
         )
         _log_to(logs / "local-node.log")
         with (
-            LocalNode(plane.kubeconfig, volume_delay=KUBELET_SECONDS) as node,
+            LocalNode(plane.kubeconfig, volume_delay=KUBELET_SECONDS, certificate=plane.authority) as node,
             _copied(node.folder / "logs", logs / "pods"),
         ):
             yield Place(

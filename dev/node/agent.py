@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import httpx
+from pydantic import ValidationError
 
 from dev.node.addresses import AddressBlock
 from dev.node.api import Api, ApiError, Informer, JsonObject
@@ -56,6 +57,8 @@ class Agent:
         self._services = Informer(api, "/api/v1/services", lambda _kind, _item: self._names_stale.set())
         self._config_maps = Informer(api, "/api/v1/configmaps", self._config_map_changed)
         self._runs: dict[str, PodRun] = {}
+        self._ended: set[str] = set()
+        """Pods that ended here, until the API's watch says so too."""
         self._tasks: set[asyncio.Task[None]] = set()
         self._names_stale = asyncio.Event()
         self._parts: NodeParts | None = None
@@ -192,15 +195,21 @@ class Agent:
             return
         run = self._runs.get(metadata["uid"])
         if kind == "DELETED":
+            self._ended.discard(metadata["uid"])
             if run is not None:
                 run.vanish()
-        elif run is not None:
-            run.follow(Pod.model_validate(item))
-        elif (
-            item.get("status", {}).get("phase") not in {"Succeeded", "Failed"}
-            or "deletionTimestamp" in metadata
-        ):
-            self._start(Pod.model_validate(item))
+            return
+        if metadata["uid"] in self._ended:
+            return  # news from before it was taken out of the API
+        try:
+            pod = Pod.model_validate(item)
+        except ValidationError as error:
+            _LOG.warning("pod %s/%s cannot be run: %s", metadata["namespace"], metadata["name"], error)
+            return
+        if run is not None:
+            run.follow(pod)
+        elif pod.status.phase not in {"Succeeded", "Failed"} or pod.metadata.deletion_timestamp is not None:
+            self._start(pod)
 
     def _start(self, pod: Pod) -> None:
         assert self._parts is not None
@@ -214,6 +223,8 @@ class Agent:
             await run.run()
         finally:
             del self._runs[pod.metadata.uid]
+            if not run.gone:
+                self._ended.add(pod.metadata.uid)
 
     async def _bind(self, namespace: str, name: str, uid: str) -> None:
         """What a scheduler does, with one node to choose from."""

@@ -75,7 +75,8 @@ class PodRun:
         self._dirty = asyncio.Event()
         self._volumes_stale = asyncio.Event()
         self._ending = asyncio.Event()
-        self._gone = False
+        self.gone = False
+        """Whether it is out of the API."""
         self._hurry = False
         self._init = [self._container(container) for container in pod.spec.init_containers]
         self._main = [self._container(container) for container in pod.spec.containers]
@@ -94,7 +95,7 @@ class PodRun:
 
     def vanish(self) -> None:
         """The pod is gone from the API: end it at once."""
-        self._gone = True
+        self.gone = True
         self._ending.set()
 
     def end(self) -> None:
@@ -127,23 +128,27 @@ class PodRun:
             if not self._pod.spec.host_network:
                 self._parts.addresses.release(self._ip)
             await asyncio.to_thread(shutil.rmtree, self._folder, ignore_errors=True)
-        if not self._gone:
-            await self._delete()
+        await self._delete()
 
     async def _delete(self) -> None:
-        try:
-            await self._parts.api.delete(
-                self._path, {"gracePeriodSeconds": 0, "preconditions": {"uid": self._pod.metadata.uid}}
-            )
-        except (ApiError, httpx.HTTPError):
-            if not self._hurry:
-                raise
+        """Tell the API that the pod has ended; tried until it is heard, unless the node itself is going."""
+        options = {"gracePeriodSeconds": 0, "preconditions": {"uid": self._pod.metadata.uid}}
+        while not self.gone:
+            try:
+                await self._parts.api.delete(self._path, options)
+            except (ApiError, httpx.HTTPError) as error:
+                if self._hurry:
+                    return
+                _LOG.warning("pod %s: cannot be taken out of the API: %s", self._pod.key, error)
+                await asyncio.sleep(1)
+            else:
+                return
 
     async def _stop(self, working: asyncio.Task[None]) -> None:
         grace = self._pod.metadata.deletion_grace_period_seconds
         if grace is None:
             grace = self._pod.spec.termination_grace_period_seconds
-        grace = min(grace, 0 if self._gone else _HURRIED_GRACE if self._hurry else grace)
+        grace = min(grace, 0 if self.gone else _HURRIED_GRACE if self._hurry else grace)
         stopping = [run.stop(grace) for run in (*self._init, *self._main)]
         await asyncio.gather(*stopping)
         await asyncio.wait({working}, timeout=_HURRIED_GRACE)
@@ -152,6 +157,8 @@ class PodRun:
 
     async def _work(self) -> None:
         """Folders, volumes, init containers one by one, then the containers together."""
+        if self._ending.is_set():
+            return
         if problem := unsupported([*self._pod.spec.init_containers, *self._pod.spec.containers]):
             self._say(problem)
             return

@@ -9,7 +9,7 @@ from dev.node import LocalNode
 from tests.conftest import Kubectl
 from tests.support.waiting import eventually
 
-__all__ = ["NODE", "Json", "Pods"]
+__all__ = ["NODE", "Json", "Pods", "alive"]
 
 NODE = "local-under-test"
 
@@ -98,3 +98,11 @@ class Pods:
         """The pod's folder on this machine."""
         (found,) = self.node.folder.glob(f"pods/{self.namespace}_{name}_*")
         return found
+
+
+def alive(process: int) -> bool:
+    """Whether a process runs (a zombie does not)."""
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False

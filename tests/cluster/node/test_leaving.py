@@ -1,6 +1,7 @@
 """A node that ends takes everything with it: processes, files, its Node object."""
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -11,6 +12,7 @@ import pytest
 
 from dev.controlplane import ControlPlane, KubectlError
 from dev.node import LocalNode
+from tests.cluster.node.pods import alive
 from tests.conftest import Kubectl
 from tests.support.waiting import eventually
 
@@ -25,14 +27,9 @@ with LocalNode(Path(sys.argv[1]), name="short-lived", scheduler="short-lived") a
 
 
 def sleeper() -> str:
-    container = {"name": "main", "image": "test", "command": ["sh", "-c", "echo $$; exec sleep 1000"]}
+    container = {"name": "main", "image": "test", "command": ["sh", "-c", "echo $$$$; exec sleep 1000"]}
     spec = {"schedulerName": "short-lived", "containers": [container]}
     return json.dumps({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "sleeper"}, "spec": spec})
-
-
-def is_running(process: str) -> bool:
-    done = subprocess.run(["ps", "-o", "stat=", "-p", process], capture_output=True, text=True, check=False)
-    return done.stdout.strip() not in {"", "Z"}
 
 
 def test_leaving_ends_pods_and_removes_the_node(
@@ -45,7 +42,7 @@ def test_leaving_ends_pods_and_removes_the_node(
         assert isinstance(process, str)
         assert "short-lived" in kubectl("get", "nodes", "-o", "name")
 
-    assert not is_running(process)
+    assert not alive(int(process))
     assert not node.folder.exists()
     assert "short-lived" not in kubectl("get", "nodes", "-o", "name")
     with pytest.raises(KubectlError, match="NotFound"):
@@ -69,7 +66,7 @@ def test_a_node_that_is_killed_leaves_no_process_and_no_file(
         owner.send_signal(signal.SIGKILL)
         owner.wait()
 
-    eventually(lambda: not is_running(process), message="the end of the pod's process")
+    eventually(lambda: not alive(int(process)), message="the end of the pod's process")
     eventually(lambda: not logs.parents[3].exists(), message="the end of the node's folder")
 
 
@@ -84,3 +81,14 @@ def test_a_node_that_cannot_reach_its_api_server_says_so(tmp_path: Path, control
         pass
 
     assert not node.folder.exists()
+
+
+def test_the_command_says_what_it_needs() -> None:
+    environment = {name: value for name, value in os.environ.items() if name != "KUBECONFIG"}
+
+    done = subprocess.run(
+        [sys.executable, "-m", "dev", "node"], env=environment, capture_output=True, text=True, check=False
+    )
+
+    assert done.returncode == 2
+    assert "KUBECONFIG=FILE python -m dev node" in done.stderr

@@ -2,9 +2,8 @@
 
 import os
 import signal
-from pathlib import Path
 
-from tests.cluster.node.pods import NODE, Pods
+from tests.cluster.node.pods import NODE, Pods, alive
 from tests.support.waiting import eventually
 
 WAIT = "import signal; print('up', flush=True); signal.pause()"
@@ -12,13 +11,6 @@ STUBBORN = (
     "import signal; signal.signal(15, signal.SIG_IGN); print('up', flush=True)\nwhile True: signal.pause()"
 )
 PID = "import os, signal; print(os.getpid(), flush=True); signal.pause()"
-
-
-def alive(process: int) -> bool:
-    try:
-        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
-        return False
 
 
 def first_number(pods: Pods, name: str) -> int:
