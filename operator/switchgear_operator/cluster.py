@@ -191,8 +191,12 @@ class Cluster:
         return any(body["metadata"]["uid"] == policy.uid for body in bodies)
 
     async def create_event(self, event: Json, namespace: str) -> None:
-        """Create an Event of events.k8s.io/v1."""
-        await self._request("POST", f"/apis/events.k8s.io/v1/namespaces/{namespace}/events", body=event)
+        """Create an Event of events.k8s.io/v1; none where the namespace is ending, since nobody will read it."""
+        try:
+            await self._request("POST", f"/apis/events.k8s.io/v1/namespaces/{namespace}/events", body=event)
+        except ApiError as error:
+            if not error.namespace_is_ending:
+                raise
 
     # ── the wire ──
 
