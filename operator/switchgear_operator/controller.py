@@ -39,6 +39,9 @@ GONE_SECONDS = 300.0
 GAP_SECONDS = 30.0
 """How long after a watch had a gap they are listed again: by then kopf's watch goes on too."""
 
+KOPF_SECONDS = 2.0
+"""How long kopf may take to end before it is cancelled: by itself it waits five seconds for whatever is left."""
+
 DEAF_SECONDS = WATCH_SECONDS + 120
 """Without a word from the API server for this long, a restart may help."""
 
@@ -151,7 +154,7 @@ class Controller:
             done, _ = await asyncio.wait(self._tasks, return_when=asyncio.FIRST_COMPLETED)
             if not any(task.cancelled() for task in done):
                 self._tasks[0].cancel()
-            await asyncio.wait(self._tasks[:1])  # kopf ends in its own order
+            await asyncio.wait(self._tasks[:1], timeout=KOPF_SECONDS)  # kopf ends in its own order
         finally:
             for task in self._tasks:
                 task.cancel()
