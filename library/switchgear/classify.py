@@ -10,6 +10,7 @@ from .states import Outcome
 __all__ = ["Classifier", "error_name"]
 
 _log = logging.getLogger("switchgear")
+_GRAVEST_FIRST = (Outcome.FAILURE, Outcome.CANCELLED, Outcome.SUCCESS, Outcome.IGNORED)
 
 
 class Classifier:
@@ -34,8 +35,23 @@ class Classifier:
     def of_exception(self, error: BaseException) -> Outcome:
         """Ignored exceptions first, then failures; what is neither was still an answer of the target: a success.
 
-        What is not an `Exception` (a cancellation, an exit) counts only if it is listed.
+        What is not an `Exception` (a cancellation, an exit) counts only if it is listed. A group that is not listed
+        itself is what its exceptions come to: a failure if one of them is, else cancelled, else a success, else ignored.
         """
+        leaves, groups = [error], 0
+        while groups < len(leaves):  # no recursion: a group may be nested as deep as it likes
+            group = leaves[groups]
+            if isinstance(group, BaseExceptionGroup) and not self._is_listed(group):
+                leaves[groups : groups + 1] = group.exceptions
+            else:
+                groups += 1
+        outcomes = {self._of_leaf(leaf) for leaf in leaves}
+        return next(outcome for outcome in _GRAVEST_FIRST if outcome in outcomes)
+
+    def _is_listed(self, error: BaseException) -> bool:
+        return self._ignored.match(error) or self._failures.match(error)
+
+    def _of_leaf(self, error: BaseException) -> Outcome:
         if self._ignored.match(error):
             return Outcome.IGNORED
         if self._failures.match(error):
@@ -77,33 +93,45 @@ def error_name(error: BaseException | None) -> str | None:
 
 
 class _ExceptionTypes:
-    """Exception types, some of which are only known by name yet."""
+    """Exception types, some of which are only known by name yet. Each step is one operation on a dict: no lock."""
 
-    __slots__ = ("_names", "_types", "unknown")
+    __slots__ = ("_awaited", "_types", "_unknown")
 
     def __init__(self, given: tuple[type[BaseException] | str, ...]) -> None:
-        self._types = tuple(item for item in given if not isinstance(item, str))
-        self._names = tuple(item for item in given if isinstance(item, str))
-        self.unknown: tuple[str, ...] = ()
+        self._types: dict[type | str, type] = {item: item for item in given if not isinstance(item, str)}
+        self._awaited = dict.fromkeys((item for item in given if isinstance(item, str)), "")
+        self._unknown: dict[str, None] = {}
+
+    @property
+    def unknown(self) -> tuple[str, ...]:
+        return tuple(self._unknown)
 
     def match(self, error: BaseException) -> bool:
-        if self._names:
+        if self._awaited:
             self._resolve()
-        return isinstance(error, self._types)
+        try:
+            return isinstance(error, tuple(self._types.values()))
+        except Exception:  # a type with an __instancecheck__ of its own
+            _log.exception("an exception type could not be compared; no call is judged by it")
+            return False
 
     def _resolve(self) -> None:
-        for name in self._names:
+        for name, module in tuple(self._awaited.items()):
+            if module and module not in sys.modules:
+                continue
             found = _loaded_exception(name)
             if found is not None:
-                self._types = (*self._types, found)
-            elif _exists(name):
+                self._types[name] = found
+                self._awaited.pop(name, None)
                 continue
-            else:
-                self.unknown = (*self.unknown, name)
+            to_come = _module_to_come(name)
+            if to_come:
+                self._awaited[name] = to_come
+            elif self._awaited.pop(name, None) is not None:
+                self._unknown[name] = None
                 _log.warning(
                     "exception %r does not exist: no call is judged by it; correct the import path", name
                 )
-            self._names = tuple(other for other in self._names if other != name)
 
 
 def _loaded_exception(name: str) -> type[BaseException] | None:
@@ -117,17 +145,19 @@ def _loaded_exception(name: str) -> type[BaseException] | None:
     return None
 
 
-def _exists(name: str) -> bool:
-    """Whether the exception may still appear: a module on its path is there to be imported, but is not yet."""
+def _module_to_come(name: str) -> str:
+    """The module on the exception's path that is there to be imported, but is not yet, or not to its end."""
     parts = name.split(".")
     for length in range(1, len(parts)):
         module = ".".join(parts[:length])
         if module not in sys.modules:
             try:
-                return find_spec(module) is not None
+                return module if find_spec(module) is not None else ""
             except (ImportError, ValueError, AttributeError):
-                return False
-    return False
+                return ""
+        if _attribute(_attribute(sys.modules[module], "__spec__"), "_initializing"):
+            return module
+    return ""
 
 
 def _grpc_code(error: Exception) -> str | None:
