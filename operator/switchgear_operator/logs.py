@@ -12,7 +12,10 @@ _STANDARD = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime
 
 
 def set_up_logs(form: str, level: str) -> None:
-    """Log to standard error, as `json` or `text`, from `level` on. kopf and aiohttp tell only of trouble."""
+    """Log to standard error, as `json` or `text`, from `level` on. kopf and aiohttp tell only of trouble.
+
+    A record is one line; only in text, which people read, a traceback follows on lines of its own.
+    """
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_JsonFormatter() if form == "json" else _TextFormatter())
     logging.basicConfig(handlers=[handler], level=level.upper(), force=True)
@@ -34,8 +37,9 @@ class _JsonFormatter(logging.Formatter):
             "level": record.levelname.lower(),
             "logger": record.name,
             "message": record.getMessage(),
-            **{name: value for name, value in record.__dict__.items() if name not in _STANDARD},
         }
+        extra = {name: value for name, value in record.__dict__.items() if name not in _STANDARD}
+        fields = {**extra, **fields}
         if record.exc_info:
             fields["exception"] = self.formatException(record.exc_info)
         return json.dumps(fields, default=str)
@@ -48,4 +52,5 @@ def _time(record: logging.LogRecord) -> str:
 
 
 def _one_line(text: str) -> str:
-    return text.replace("\n", "\\n").replace("\r", "\\r")
+    """Line breaks of any kind, and what would change a terminal, are shown escaped."""
+    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in text)

@@ -1,6 +1,7 @@
 """What the operator is told: flags, each with an environment variable, checked before anything starts."""
 
 import argparse
+import ipaddress
 import os
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -41,13 +42,16 @@ def parse_options(arguments: Sequence[str], environ: Mapping[str, str] = os.envi
     """
     parser = argparse.ArgumentParser(
         prog="switchgear-operator",
+        allow_abbrev=False,
         description="Circuit breaker policies into ConfigMaps, and the fleet's state into the policies' status.",
         epilog="Each flag can be given as an environment variable instead: --scrape-interval as "
         "SWITCHGEAR_OPERATOR_SCRAPE_INTERVAL, and so on; the flag wins.",
     )
     parser.add_argument("--version", action="version", version=f"switchgear-operator {version('switchgear')}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    run = commands.add_parser("run", help="run the operator until SIGTERM", epilog=parser.epilog)
+    run = commands.add_parser(
+        "run", help="run the operator until SIGTERM", epilog=parser.epilog, allow_abbrev=False
+    )
     _add_flags(run, environ)
     values = vars(parser.parse_args(arguments))
     del values["command"]
@@ -76,7 +80,7 @@ def _add_flags(run: argparse.ArgumentParser, environ: Mapping[str, str]) -> None
         "FILE",
     )
     flag("context", str, None, "context of the kubeconfig (default: its current one)", "NAME")
-    flag("address", str, "0.0.0.0", "address that /healthz, /readyz and /metrics listen on", "IP")  # noqa: S104  # a pod's
+    flag("address", _ip_address, "0.0.0.0", "address that /healthz, /readyz and /metrics listen on", "IP")  # noqa: S104  # a pod's
     flag("port", _whole(1, 65535), "8080", "port that they listen on", "PORT")
     flag("workers", _whole(1, 64), "4", "namespaces reconciled at the same time", "N")
     flag("scrape-interval", _seconds(0.2, 3600), "5", "seconds between two looks at each pod", "SECONDS")
@@ -101,6 +105,13 @@ def _namespaces(text: str) -> tuple[str, ...]:
         if not _NAMESPACE.fullmatch(name):
             raise argparse.ArgumentTypeError(f"{name!r} is not a namespace: give names, separated by commas")
     return names
+
+
+def _ip_address(text: str) -> str:
+    try:
+        return str(ipaddress.ip_address(text))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r}: give an IP address, such as 127.0.0.1 or ::") from None
 
 
 def _whole(least: int, most: int) -> Callable[[str], int]:
