@@ -25,6 +25,7 @@ from dev.node.environment import (
     unsupported,
     working_directory,
 )
+from dev.node.guardian import NAMES
 from dev.node.manifests import Container, Pod
 from dev.node.probes import ProbeTarget
 from dev.node.status import pod_status
@@ -280,7 +281,7 @@ class PodRun:
             "KUBERNETES_SERVICE_PORT": str(port),
             "SWITCHGEAR_NODE_POD_IP": self._ip,
             "SWITCHGEAR_NODE_NAMESPACE": self._pod.metadata.namespace,
-            "SWITCHGEAR_NODE_NAMES": str(self._parts.folder / "names.json"),
+            NAMES: str(self._parts.folder / "names.json"),
         }
         if (tokens := self._volumes.token_folder(container)) is not None:
             base["KUBECONFIG"] = str(self._kubeconfig(tokens))

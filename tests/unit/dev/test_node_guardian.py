@@ -35,6 +35,37 @@ def test_processes_and_folder_go_when_the_pipe_closes(tmp_path: Path) -> None:
     assert not folder.exists()
 
 
+def test_a_process_of_a_pod_that_left_its_group_is_found(tmp_path: Path) -> None:
+    folder = tmp_path / "node"
+    folder.mkdir()
+    environment = {guardian.NAMES: str(folder / "names.json")}
+    with (
+        subprocess.Popen(SLEEPER, stdin=subprocess.PIPE, start_new_session=True, env=environment) as stray,
+        start_guardian(folder) as watching,
+    ):
+        assert watching.stdin is not None
+        watching.stdin.close()
+
+        assert watching.wait(30) == 0
+        assert stray.wait(30) == -signal.SIGKILL
+
+
+def test_a_process_that_only_knows_the_folder_is_left_alone(tmp_path: Path) -> None:
+    folder = tmp_path / "node"
+    folder.mkdir()
+    environment = {"KUBECONFIG": str(folder / "kubeconfig")}
+    with (
+        subprocess.Popen(SLEEPER, stdin=subprocess.PIPE, start_new_session=True, env=environment) as shell,
+        start_guardian(folder) as watching,
+    ):
+        assert watching.stdin is not None
+        watching.stdin.close()
+        watching.wait(30)
+
+        assert shell.poll() is None
+        os.killpg(shell.pid, signal.SIGKILL)
+
+
 def test_a_group_that_ended_is_not_killed_again(tmp_path: Path) -> None:
     with start_group() as group, start_guardian(tmp_path / "node") as watching:
         assert watching.stdin is not None
