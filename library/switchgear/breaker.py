@@ -161,6 +161,8 @@ class CircuitBreaker:
             else:
                 permit.failure(error)
             raise
+        finally:
+            del scope  # it knows the task, which knows the exception, which knows this frame
         permit.success(result)
         return result
 

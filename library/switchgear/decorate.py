@@ -103,21 +103,24 @@ def _async_generator_wrapper(
     async def guarded(*args: object, **kwargs: object) -> AsyncGenerator[Any, Any]:
         permit, source = _begin(breaker, function, fallback, args, kwargs)
         with permit:
-            step = source.__anext__()
+            steps = [
+                source.__anext__()
+            ]  # popped to be awaited: a step that threw must not outlive its exception
             while True:
                 try:
-                    item = await step
+                    item = await steps.pop()
                 except StopAsyncIteration:
                     return
                 try:
                     sent = yield item
                 except GeneratorExit:
-                    await source.aclose()
+                    if hasattr(source, "aclose"):  # a fallback may be any async iterator
+                        await source.aclose()
                     raise
                 except BaseException as error:  # whatever is thrown in belongs to the guarded generator
-                    step = source.athrow(error)
+                    steps.append(source.athrow(error))
                 else:
-                    step = source.asend(sent)
+                    steps.append(source.__anext__() if sent is None else source.asend(sent))
 
     return guarded
 

@@ -1,7 +1,5 @@
 """What a caller sees instead of a call that was not made."""
 
-from typing import Self
-
 from .states import CircuitState
 
 __all__ = ["CircuitOpenError", "ConcurrencyLimitError"]
@@ -29,9 +27,6 @@ class CircuitOpenError(Exception):
     def __str__(self) -> str:  # built when read, so that a rejection costs no formatting
         cause = f" (last failure: {self.last_error})" if self.last_error else ""
         return f"circuit {self.breaker!r} is {self.state.value}: retry in {self.retry_after:.3g} s{cause}"
-
-    def __reduce__(self) -> tuple[type[Self], tuple[str, CircuitState, float, str | None]]:
-        return type(self), (self.breaker, self.state, self.retry_after, self.last_error)
 
 
 class ConcurrencyLimitError(CircuitOpenError):
