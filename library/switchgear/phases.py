@@ -4,16 +4,12 @@ A call belongs to the phase *object* it started in. A transition puts another ob
 comes back late finds that its phase is over, and cannot count for a later one.
 """
 
+from collections.abc import Hashable
 from enum import Enum
-from typing import TYPE_CHECKING
-from weakref import ref
 
 from .config import CircuitConfig
 from .states import CircuitState
 from .windows import Ring, ring_for
-
-if TYPE_CHECKING:
-    from .permit import Permit
 
 __all__ = ["Closed", "HalfOpen", "Open", "Phase", "Verdict"]
 
@@ -89,7 +85,7 @@ class HalfOpen:
 
     def __init__(self, reopenings: int) -> None:
         self.reopenings = reopenings
-        self.probes: dict[ref[Permit], float] = {}
+        self.probes: dict[Hashable, float] = {}
         self.successes = 0
         self.failure = ""
 

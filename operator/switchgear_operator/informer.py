@@ -1,7 +1,8 @@
 """A collection of the API, followed: list, then watch, then list again whenever the watch cannot be trusted.
 
-kopf watches policies; this follows ConfigMaps and pods, because only the server can select a few of them (by name,
-by label) out of all that a cluster has, and because a permission can be held to what is selected.
+kopf watches policies; this follows ConfigMaps and pods. A selector on the server picks the few of them that matter out
+of all that a cluster has, and a permission can be held to what is selected. And unlike kopf's, a list that follows a
+gap also tells what has gone meanwhile.
 """
 
 import asyncio
