@@ -55,12 +55,9 @@ class Snapshot:
         Raises:
             ValueError: A field is missing, of another type, or out of bounds; the message names it.
         """
-        state = CircuitState(_text(fields, "state"))
-        if state not in {CircuitState.CLOSED, CircuitState.OPEN, CircuitState.HALF_OPEN}:
-            raise ValueError(f"state is {state.value!r}: closed, open or half_open is expected")
         return cls(
             breaker=_text(fields, "breaker"),
-            state=state,
+            state=_state(fields),
             taken_at=_number(fields, "takenAt"),
             remaining=_number(fields, "remaining", most=LONGEST),
             reopenings=_whole(fields, "reopenings"),
@@ -69,11 +66,22 @@ class Snapshot:
         )
 
 
+def _state(fields: Mapping[str, Any]) -> CircuitState:
+    text = _text(fields, "state")
+    for state in (CircuitState.CLOSED, CircuitState.OPEN, CircuitState.HALF_OPEN):
+        if text == state.value:
+            return state
+    raise ValueError(f"state is {_brief(text)}: closed, open or half_open is expected")
+
+
 def _outcomes(fields: Mapping[str, Any]) -> bytes:
     text = _text(fields, "outcomes")
     if len(text) > 2 * LARGEST_COUNT_WINDOW:
         raise ValueError(f"outcomes has {len(text)} digits: at most {2 * LARGEST_COUNT_WINDOW} are expected")
-    outcomes = bytes.fromhex(text)
+    try:
+        outcomes = bytes.fromhex(text)
+    except ValueError as error:
+        raise ValueError(f"outcomes is not hexadecimal: {error}") from error
     if any(outcome > 3 for outcome in outcomes):
         raise ValueError("outcomes holds a byte above 3")
     return outcomes
@@ -106,19 +114,26 @@ def _bucket(row: object) -> Bucket:
 def _text(fields: Mapping[str, Any], name: str) -> str:
     value = fields.get(name)
     if not isinstance(value, str):
-        raise ValueError(f"{name} is {value!r:.60}: a text is expected")
+        raise ValueError(f"{name} is {_brief(value)}: a text is expected")
     return value
 
 
 def _number(fields: Mapping[str, Any], name: str, most: float = _LARGEST) -> float:
     value = fields.get(name)
     if not isinstance(value, int | float) or isinstance(value, bool) or not 0 <= value <= most:
-        raise ValueError(f"{name} is {value!r:.60}: a number from 0 to {most:g} is expected")
+        raise ValueError(f"{name} is {_brief(value)}: a number from 0 to {most:g} is expected")
     return float(value)
 
 
 def _whole(fields: Mapping[str, Any], name: str) -> int:
     value = fields.get(name)
     if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= _LARGEST:
-        raise ValueError(f"{name} is {value!r:.60}: a whole number from 0 to {_LARGEST} is expected")
+        raise ValueError(f"{name} is {_brief(value)}: a whole number from 0 to {_LARGEST} is expected")
     return value
+
+
+def _brief(value: object) -> str:
+    try:
+        return f"{value!r:.60}"
+    except (RecursionError, ValueError):  # nested too deep, or an integer of too many digits
+        return f"{type(value).__name__} beyond all bounds"
