@@ -1,4 +1,4 @@
-"""A circuit breaker without Kubernetes. Run it and watch: `pip install switchgear`, then `python quickstart.py`."""
+"""A circuit breaker without Kubernetes. Run it and watch: `pip install .` in the clone, `python examples/quickstart.py`."""
 
 import logging
 import random

@@ -87,7 +87,7 @@ def _run(folder: Folder, narrator: Narrator) -> int:
                 seen = _tell(stage, folder)
                 _draw(recorder.so_far(), folder, narrator)
                 if os.environ.get("KEEP") == "1":
-                    keep_running(stage)
+                    keep_running(stage, uninstalled=seen)
                 return 0 if seen else 1
         except PROBLEMS as problem:
             _report(problem, folder, narrator)

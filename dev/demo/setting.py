@@ -34,17 +34,23 @@ def install_shop(place: Place, narrator: Narrator) -> None:
     narrator.seen("the shop is open: load → checkout × 3 → payments")
 
 
-def keep_running(stage: Stage) -> None:
-    """Say how to reach everything, and wait to be interrupted."""
+def keep_running(stage: Stage, *, uninstalled: bool) -> None:
+    """Say how to reach everything, and wait to be interrupted; first install the chart again if the story removed it."""
     narrator, place, shop = stage.narrator, stage.place, stage.shop
+    narrator.note("")
+    if uninstalled:
+        narrator.say("KEEP=1: the chart is installed again, and the operator takes over what it finds")
+        install_chart(place, narrator)
+        stage.see_policy(30, STATE="Closed", OPEN="0/3", UPDATED="3/3")
     narrator.say("KEEP=1: it all goes on running until Ctrl-C. In another terminal:")
     payments, checkout = shop.payments, shop.checkouts[0]
     for line in (
-        f"export KUBECONFIG={place.kubectl.kubeconfig}",
-        f"alias kubectl={place.kubectl.program}",
+        f"export KUBECONFIG={place.kubectl.kubeconfig} PATH={place.kubectl.program.parent}:$PATH",
         f"kubectl get cbp -n {NAMESPACE} --watch",
         f"kubectl edit cbp payments -n {NAMESPACE}",
-        f"curl -X PUT -d hang {place.pod_url(payments, APP_PORT)}/behaviour      # or fail, or well",
+        f"kubectl describe cbp payments -n {NAMESPACE}",
+        f"kubectl logs -n {NAMESPACE} deployment/checkout",
+        f"curl -X PUT -d hang {place.pod_url(payments, APP_PORT)}/behaviour    # or fail, or well",
         f"curl {place.pod_url(checkout, METRICS_PORT)}/metrics",
     ):
         narrator.note(f"  {line}")
