@@ -7,11 +7,12 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from math import inf
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 import aiohttp
-from kubernetes.aio.client import ApiClient
+from kubernetes.aio.client import ApiClient, Configuration
 
 from .connection import Connection, ConnectionFailedError
 from .crd import GROUP, PLURAL, VERSION
@@ -87,6 +88,7 @@ class Cluster:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
         self._client: ApiClient | None = None
+        self._trust: tuple[object, ...] = ()
         self._loaded_at = -inf
         self._loading = asyncio.Lock()
 
@@ -248,15 +250,23 @@ class Cluster:
         return response
 
     async def _connected(self) -> ApiClient:
-        """The client, made anew every minute, since tokens and certificates rotate in their files."""
+        """The client, brought up to date every minute, since tokens and certificates rotate in their files."""
         async with self._loading:
             if self._client is None or time.monotonic() - self._loaded_at > _RELOAD_SECONDS:
                 configuration = await self._connection.load()
-                if self._client is None:
-                    self._client = ApiClient(configuration)
-                self._client.configuration.api_key = configuration.api_key
+                await self._use(configuration)
                 self._loaded_at = time.monotonic()
+            assert self._client is not None
             return self._client
+
+    async def _use(self, configuration: Configuration) -> None:
+        trust = _trust(configuration)
+        if self._client is not None and trust == self._trust:
+            self._client.configuration.api_key = configuration.api_key
+            return
+        outdated, self._client, self._trust = self._client, ApiClient(configuration), trust
+        if outdated is not None:  # its watches break, and go on with the new one
+            await outdated.close()  # type: ignore[no-untyped-call]  # as above
 
 
 @dataclass(frozen=True, slots=True)
@@ -267,6 +277,13 @@ class _Call:
     body: Json | list[Json] | None
     content_type: str
     timeout: aiohttp.ClientTimeout
+
+
+def _trust(configuration: Configuration) -> tuple[object, ...]:
+    """What a client is made for and cannot change later: the server, and the certificates' contents."""
+    files = (configuration.ssl_ca_cert, configuration.cert_file, configuration.key_file)
+    contents = (Path(each).read_bytes() if each else None for each in files)
+    return (configuration.host, configuration.proxy, configuration.verify_ssl, *contents)
 
 
 def _said(error: Exception) -> str:

@@ -63,9 +63,10 @@ class Connection:
             server=configuration.host,
             ca_path=configuration.ssl_ca_cert,
             insecure=not configuration.verify_ssl,
-            scheme="Bearer" if scheme else None,
+            scheme=scheme or None,
             token=token or None,
             certificate_path=configuration.cert_file,
             private_key_path=configuration.key_file,
+            proxy_url=configuration.proxy,
             expiration=datetime.now(UTC) + TOKEN_LIFE if token else None,
         )

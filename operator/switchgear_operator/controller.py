@@ -42,6 +42,9 @@ GAP_SECONDS = 30.0
 KOPF_SECONDS = 2.0
 """How long kopf may take to end before it is cancelled: by itself it waits five seconds for whatever is left."""
 
+LONGEST_PAUSE = 5.0
+"""Seconds between two looks at the most, while kopf has not shown every policy yet."""
+
 DEAF_SECONDS = WATCH_SECONDS + 120
 """Without a word from the API server for this long, a restart may help."""
 
@@ -113,18 +116,21 @@ class Controller:
     # ── what is heard ──
 
     def policy_seen(self, body: Mapping[str, Any]) -> None:
-        """A policy is there as `body` says."""
-        self._informed.learn_policy(body)
+        """A policy is there as `body` says: reconcile its namespace if it is new, or has a new generation."""
+        before = self._informed.policy(body["metadata"]["namespace"], body["metadata"]["name"])
+        policy = self._informed.learn_policy(body)
+        if before is None or (before.uid, before.generation) != (policy.uid, policy.generation):
+            self._queue.add(policy.namespace)
 
     def policy_changed(self, namespace: str) -> None:
-        """Reconcile its namespace, and judge it anew."""
-        self._queue.add(namespace)
+        """Judge its namespace anew: its status may have been changed by somebody else."""
         self._observer.wake(namespace)
 
     def policy_gone(self, namespace: str, name: str, uid: str) -> None:
         """Forget it, and reconcile its namespace."""
         self._informed.forget_policy(namespace, name, uid)
-        self.policy_changed(namespace)
+        self._queue.add(namespace)
+        self._observer.wake(namespace)
 
     def stopping(self) -> None:
         """End everything but kopf, which is ending."""
@@ -243,14 +249,20 @@ class Controller:
                 return
 
     async def _await_policies(self) -> None:
-        """Until kopf has shown every policy that there is."""
+        """Until kopf has shown every policy that there is, or that is still there after a while."""
+        wait = 0.1
         while True:
             try:
                 if all(self._informed.policy(*key) for *key, _ in await self._policy_keys()):
                     return
             except ApiError as error:
-                _log.warning("the policies cannot be listed: %s", error)
-            await asyncio.sleep(0.2)
+                _log.log(
+                    logging.WARNING if wait >= LONGEST_PAUSE else logging.DEBUG,
+                    "the policies cannot be listed: %s",
+                    error,
+                )
+            await asyncio.sleep(wait)
+            wait = min(LONGEST_PAUSE, 2 * wait)
 
     async def _policy_keys(self) -> list[tuple[str, str, str]]:
         """Namespace, name and uid of each policy that there is."""

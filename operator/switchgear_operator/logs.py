@@ -2,6 +2,7 @@
 
 import json
 import logging
+import re
 import sys
 from datetime import UTC, datetime
 
@@ -10,6 +11,8 @@ __all__ = ["set_up_logs"]
 _STANDARD = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName"}
 """What every record has; anything else was given as `extra`."""
 
+_REPETITION = re.compile(r"Request attempt #(?!1\b)[0-9/]+ failed; will retry")
+
 
 def set_up_logs(form: str, level: str) -> None:
     """Log to standard error, as `json` or `text`, from `level` on. kopf and aiohttp tell only of trouble.
@@ -17,10 +20,16 @@ def set_up_logs(form: str, level: str) -> None:
     A record is one line; only in text, which people read, a traceback follows on lines of its own.
     """
     handler = logging.StreamHandler(sys.stderr)
+    handler.addFilter(_is_no_repetition)
     handler.setFormatter(_JsonFormatter() if form == "json" else _TextFormatter())
     logging.basicConfig(handlers=[handler], level=level.upper(), force=True)
     for name in ("kopf", "aiohttp", "asyncio"):
         logging.getLogger(name).setLevel(max(logging.WARNING, logging.getLogger().level))
+
+
+def _is_no_repetition(record: logging.LogRecord) -> bool:
+    """Kopf tells of each attempt of a request that it repeats for as long as it takes: the first one will do."""
+    return not (record.name.startswith("kopf") and _REPETITION.match(record.getMessage()))
 
 
 class _TextFormatter(logging.Formatter):

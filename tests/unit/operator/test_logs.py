@@ -145,3 +145,15 @@ def test_a_stranger_is_no_louder_than_the_level(capsys: pytest.CaptureFixture[st
     logging.getLogger("kopf").warning("trouble")
 
     assert logged(capsys) == []
+
+
+def test_of_a_request_that_kopf_repeats_the_first_failure_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    set_up_logs("text", "info")
+
+    for attempt in range(1, 20):
+        logging.getLogger("kopf._cogs.clients.api").error(
+            "Request attempt #%d failed; will retry: GET /", attempt
+        )
+
+    (line,) = logged(capsys)
+    assert "attempt #1 failed" in line
