@@ -7,7 +7,6 @@ rates are 0..1. A policy and a config in code are therefore the same thing, writ
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import Enum
-from math import isfinite
 
 __all__ = ["CircuitConfig", "CountWindow", "Mode", "TimeWindow"]
 
@@ -130,6 +129,8 @@ class CircuitConfig:
             if getattr(self, name) is None:
                 object.__setattr__(self, name, value)
 
+        _check_seconds("open_duration", self.open_duration)
+        _check_count("half_open_calls", self.half_open_calls)
         fits = self.window.size if isinstance(self.window, CountWindow) else 20
         default("minimum_calls", min(20, fits))
         default("max_open_duration", max(300.0, self.open_duration))
@@ -152,10 +153,8 @@ class CircuitConfig:
             )
 
     def _check_recovery(self) -> None:
-        _check_seconds("open_duration", self.open_duration)
         _check_seconds("max_open_duration", self.max_open_duration)
         _check_seconds("half_open_max_duration", self.half_open_max_duration)
-        _check_count("half_open_calls", self.half_open_calls)
         _check_count("success_threshold", self.success_threshold)
         _check_number("backoff_multiplier", self.backoff_multiplier, least=1.0, most=100.0)
         _check_number("jitter", self.jitter, least=0.0, most=1.0)
@@ -195,7 +194,7 @@ class CircuitConfig:
 def _check_number(name: str, value: object, *, least: float, most: float) -> None:
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise TypeError(f"{name} is {value!r}: give a number from {least:g} to {most:g}")
-    if not (isfinite(value) and least <= value <= most):
+    if not least <= value <= most:
         raise ValueError(f"{name} is {value!r}: give a number from {least:g} to {most:g}")
 
 

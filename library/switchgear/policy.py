@@ -73,7 +73,7 @@ class PolicyDocument:
         schema = fields.get("schema")
         if schema != SCHEMA or isinstance(schema, bool):
             raise PolicyError(
-                "schema", f"schema is {schema!r}, but this library reads {SCHEMA}: upgrade switchgear"
+                "schema", f"schema is {_brief(schema)}, but this library reads {SCHEMA}: upgrade switchgear"
             )
         try:
             return cls(
@@ -86,7 +86,7 @@ class PolicyDocument:
         except PolicyError:
             raise
         except (KeyError, TypeError, ValueError, OverflowError) as error:
-            raise PolicyError("invalid", str(error)) from error
+            raise PolicyError("invalid", _shortened(str(error))) from error
 
 
 def _target_fields(target: Target) -> dict[str, object]:
@@ -152,11 +152,15 @@ def _read_target(fields: _Fields) -> Target:
     match kinds:
         case ["service"]:
             service = _object(fields["service"], "target.service")
-            port = None if service.get("port") is None else _whole(service, "port")
+            port = None if service.get("port") is None else _port(service["port"], "target.service.port")
             return ServiceTarget(_text(service, "name"), _text(service, "namespace"), port)
         case ["host"]:
-            host, _, port_text = _text(fields, "host").lower().partition(":")
-            return HostTarget(host.removesuffix("."), int(port_text) if port_text else None)
+            host, colon, port_text = _text(fields, "host").lower().partition(":")
+            digits = port_text.isascii() and port_text.isdigit() and len(port_text) <= 5
+            port = (
+                _port(int(port_text) if digits else port_text, "the port of target.host") if colon else None
+            )
+            return HostTarget(host.removesuffix("."), port)
         case ["name"]:
             return NameTarget(_text(fields, "name"))
         case _:
@@ -227,10 +231,11 @@ def _parse(data: bytes | str) -> object:
 
 
 def _refuse_duplicates(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    fields = dict(pairs)
-    if len(fields) != len(pairs):
-        keys = [key for key, _ in pairs]
-        raise ValueError(f"duplicate key {next(key for key in keys if keys.count(key) > 1)!r}")
+    fields: dict[str, object] = {}
+    for key, value in pairs:
+        if key in fields:
+            raise ValueError(f"duplicate key {_brief(key)}")
+        fields[key] = value
     return fields
 
 
@@ -246,27 +251,44 @@ def _object(value: object, name: str) -> _Fields:
 
 def _text(fields: _Fields, name: str) -> str:
     value = fields.get(name)
-    if not isinstance(value, str) or not value:
+    if not _is_text(value):
         raise PolicyError("invalid", f"{name} is {_brief(value)}: a text is expected")
-    return value
+    return str(value)
 
 
 def _texts(value: object, name: str) -> tuple[str, ...]:
-    if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+    if not isinstance(value, list) or not all(_is_text(item) for item in value):
         raise PolicyError("invalid", f"{name} is {_brief(value)}: a list of texts is expected")
     return tuple(value)
 
 
+def _is_text(value: object) -> bool:
+    """Whether it can be shown, logged and encoded: some characters, and no control character or half of one."""
+    return isinstance(value, str) and value != "" and value.isprintable()
+
+
+def _port(value: object, name: str) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= 65535:
+        raise PolicyError("invalid", f"{name} is {_brief(value)}: a whole number from 1 to 65535 is expected")
+    return value
+
+
 def _whole(fields: _Fields, name: str) -> int:
     value = fields.get(name)
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise PolicyError("invalid", f"{name} is {_brief(value)}: a whole number is expected")
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < 2**63:
+        raise PolicyError("invalid", f"{name} is {_brief(value)}: a whole number from 0 is expected")
     return value
 
 
 def _brief(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."
+    try:
+        return _shortened(repr(value), 60)
+    except RecursionError:
+        return f"a {type(value).__name__} nested too deep"
+
+
+def _shortened(text: str, most: int = 500) -> str:
+    return text if len(text) <= most else f"{text[: most - 3]}..."
 
 
 def _milliseconds(seconds: float) -> int:

@@ -110,7 +110,7 @@ def test_a_half_open_circuit_is_restored_without_its_probes() -> None:
     succeed(breaker, 2)
     held = breaker.acquire()
     other = restarted(breaker)
-    assert other.state is CircuitState.HALF_OPEN
+    assert other.reading().state is CircuitState.HALF_OPEN
     assert other.reading().in_flight == 0
     succeed(other, 2)
     assert len(other.reading().transitions) == 1, "successes of another process are no proof for this one"
