@@ -20,15 +20,17 @@ class Network:
 
     def __init__(self, to_port: int) -> None:
         self._to_port = to_port
-        self._server = socket.create_server(("127.0.0.1", 0))
-        self.port: int = self._server.getsockname()[1]
-        self.connections = 0
         self._sockets: set[socket.socket] = set()
         self._lock = threading.Lock()
-        self._is_up = True
         self._flows = threading.Event()
-        self._flows.set()
-        threading.Thread(target=self._accept, daemon=True).start()
+        self.port = 0
+        self.connections = 0
+        self.come_up()
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether no connection is open, at either end."""
+        return not self._sockets
 
     def cut(self) -> None:
         """End every connection; new ones are taken."""
@@ -38,14 +40,17 @@ class Network:
             _end(each)
 
     def go_down(self) -> None:
-        """End every connection, and each new one at once."""
-        self._is_up = False
+        """End every connection, and refuse new ones."""
+        self._flows.set()
+        _end(self._server)
         self.cut()
 
     def come_up(self) -> None:
-        """Take connections again, and let bytes flow."""
-        self._is_up = True
+        """Take connections, at the same port as before, and let bytes flow."""
         self._flows.set()
+        self._server = socket.create_server(("127.0.0.1", self.port))
+        self.port = self._server.getsockname()[1]
+        threading.Thread(target=self._accept, args=(self._server,), daemon=True).start()
 
     def stall(self) -> None:
         """Keep the connections, and pass nothing on."""
@@ -59,24 +64,19 @@ class Network:
         path.write_text(json.dumps(document))
         return path
 
-    def close(self) -> None:
-        """End it."""
-        self._is_up = False
+    def flow(self) -> None:
+        """Pass everything on again."""
         self._flows.set()
-        _end(self._server)
-        self.cut()
 
-    def _accept(self) -> None:
-        with suppress(OSError):  # it was closed
+    def _accept(self, server: socket.socket) -> None:
+        with suppress(OSError):  # it went down
             while True:
-                client = self._server.accept()[0]
+                client = server.accept()[0]
                 self.connections += 1
                 self._connect(client)
 
     def _connect(self, client: socket.socket) -> None:
         try:
-            if not self._is_up:
-                raise ConnectionRefusedError
             server = socket.create_connection(("127.0.0.1", self._to_port))
         except OSError:
             _end(client)
@@ -93,6 +93,8 @@ class Network:
                 sink.sendall(data)
         _end(source)
         _end(sink)
+        with self._lock:
+            self._sockets -= {source, sink}
 
 
 @contextmanager
@@ -102,7 +104,7 @@ def network_to(url: str) -> Iterator[Network]:
     try:
         yield network
     finally:
-        network.close()
+        network.go_down()
 
 
 def _end(each: socket.socket) -> None:
