@@ -6,7 +6,6 @@ one, and IMAGE=repository:tag the image that it can pull.
 
 import argparse
 import os
-import signal
 from contextlib import AbstractContextManager, closing
 from importlib.metadata import version
 from pathlib import Path
@@ -16,6 +15,7 @@ import httpx
 from dev.controlplane import MissingComponentError, StartError
 
 from .folder import Folder, FolderInUseError, build_folder
+from .interrupts import ignore_interrupts, obey_interrupts
 from .narrator import Narrator
 from .places import Place, PlaceError, embedded_place
 from .recorder import Recorder
@@ -30,7 +30,7 @@ from .user_cluster import user_cluster
 
 __all__ = ["main"]
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+NEXT = "Next: KEEP=1 make demo, to play with it; examples/shop, to copy; README.md, for an app of yours."
 PROBLEMS = (
     FolderInUseError,
     HelmError,
@@ -46,7 +46,7 @@ PROBLEMS = (
 def main(arguments: list[str]) -> int:
     """Tell the story and return the exit code."""
     options = _options(arguments)
-    _interrupt_once()
+    obey_interrupts()
     narrator = Narrator()
     narrator.title("switchgear: one policy travels the whole loop, on a real Kubernetes API")
     try:
@@ -86,6 +86,8 @@ def _run(folder: Folder, narrator: Narrator) -> int:
                 stage = Stage(narrator=narrator, place=place, shop=shop, recorder=recorder)
                 seen = _tell(stage, folder)
                 _draw(recorder.so_far(), folder, narrator)
+                if seen:
+                    narrator.note(NEXT)
                 if os.environ.get("KEEP") == "1":
                     keep_running(stage, uninstalled=seen)
                 return 0 if seen else 1
@@ -93,7 +95,7 @@ def _run(folder: Folder, narrator: Narrator) -> int:
             _report(problem, folder, narrator)
             return 1
         finally:
-            _interrupt_no_more()
+            ignore_interrupts()
 
 
 def _tell(stage: Stage, folder: Folder) -> bool:
@@ -125,27 +127,8 @@ def _draw(recording: Recording, folder: Folder, narrator: Narrator) -> None:
     recording.save(folder.path / "recording.json")
     draw(recording, folder.path / "timeline.svg", folder.path / "timeline.png")
     narrator.say(f"the picture of this run: {folder.path}/timeline.svg, and .png")
-    narrator.note(
-        "Next: KEEP=1 make demo, to play with it; examples/shop, to copy; README.md, for an app of yours."
-    )
 
 
 def _report(problem: Exception, folder: Folder, narrator: Narrator) -> None:
     narrator.failed(str(problem))
     narrator.note(f"logs: {folder.logs}")
-
-
-def _interrupt_once() -> None:
-    """Have Ctrl-C, SIGTERM and SIGHUP end the story in order: the first is obeyed, later ones wait for the end."""
-
-    def interrupt(*_: object) -> None:
-        _interrupt_no_more()
-        raise KeyboardInterrupt
-
-    for name in SIGNALS:
-        signal.signal(name, interrupt)
-
-
-def _interrupt_no_more() -> None:
-    for name in SIGNALS:
-        signal.signal(name, signal.SIG_IGN)

@@ -4,6 +4,8 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
+from .interrupts import raise_if_interrupted
+
 __all__ = ["NotSeenError", "see"]
 
 T = TypeVar("T")
@@ -28,6 +30,7 @@ def see(what: str, look: Callable[[], T | None], *, within: float, instead: Call
     """
     deadline = time.monotonic() + within
     while (found := look()) is None:
+        raise_if_interrupted()
         if time.monotonic() > deadline:
             raise NotSeenError(f"not seen within {within:.0f} s: {what}\nseen instead: {instead()}")
         time.sleep(_PAUSE)
