@@ -11,7 +11,6 @@ How it stays right:
   bookkeeping only: functions, listeners and predicates run without it.
 """
 
-import logging
 import random as random_module
 import time
 from collections import deque
@@ -32,7 +31,7 @@ from .phases import Closed, HalfOpen, Open, Phase, Verdict
 from .reading import BreakerReading
 from .snapshots import Snapshot
 from .states import CircuitState, Outcome
-from .transitions import Transition, log_transition
+from .transitions import Listener, Transition, tell
 from .windows import Contents, refilled
 
 if TYPE_CHECKING:
@@ -43,12 +42,13 @@ __all__ = ["CircuitBreaker"]
 P = ParamSpec("P")
 R = TypeVar("R")
 F = TypeVar("F", bound=Callable[..., Any])
-Listener = Callable[[Transition], object]
 
-_log = logging.getLogger("switchgear")
 _MISSED = "noticed late: the change itself was interrupted"
-_JUDGING = (Mode.ENFORCE, Mode.OBSERVE)
-_MODE_STATES = {Mode.FORCE_OPEN: CircuitState.FORCED_OPEN, Mode.DISABLED: CircuitState.DISABLED}
+_ENFORCE, _OBSERVE, _FORCE_OPEN, _DISABLED = Mode  # a global is found much quicker than a member of an enum
+_SUCCESS, _FAILURE = Outcome.SUCCESS, Outcome.FAILURE
+_STAY = Verdict.STAY
+_JUDGING = (_ENFORCE, _OBSERVE)
+_MODE_STATES = {_FORCE_OPEN: CircuitState.FORCED_OPEN, _DISABLED: CircuitState.DISABLED}
 _History = tuple[CircuitState, dict[tuple[CircuitState, CircuitState], int]]
 """The state announced last, and how often each change was: one attribute, so that they cannot disagree."""
 _Refusal = tuple[type[CircuitOpenError], CircuitState, float]
@@ -124,7 +124,7 @@ class CircuitBreaker:
         Raises:
             CircuitOpenError: The call was not made.
         """
-        if self._config.mode is Mode.DISABLED:
+        if self._config.mode is _DISABLED:
             return function(*args, **kwargs)
         permit = self.acquire()
         try:
@@ -145,7 +145,7 @@ class CircuitBreaker:
             TimeoutError: The call was cut; it counts as a failure.
         """
         config = self._config
-        if config.mode is Mode.DISABLED:
+        if config.mode is _DISABLED:
             return await function(*args, **kwargs)
         permit = self.acquire()
         scope = None if config.call_timeout is None else _timeout_scope(config.call_timeout)
@@ -195,11 +195,18 @@ class CircuitBreaker:
         mode = self._config.mode
         now = self._clock()
         permit = Permit(self, now)
-        if mode is Mode.DISABLED:
+        if mode is _DISABLED:
             return permit
-        refusal = self._lock.run(self._admit, permit, now)
+        lock = self._lock
+        nested = lock.is_held()
+        try:
+            with lock.inner:
+                refusal = self._admit(permit, now)
+        except BaseException:
+            lock.let_go(nested)
+            raise
         if self._pending:
-            self._notify()
+            tell(self._pending, self._listeners)
         if refusal is not None:
             kind, state, retry_after = refusal
             raise kind(self.name, state, retry_after, self._last_error)
@@ -245,17 +252,17 @@ class CircuitBreaker:
         now = self._clock()
         elapsed = max(0.0, self._wall_clock() - snapshot.taken_at)
         self._lock.run(self._restore, snapshot, now, elapsed)
-        self._notify()
+        tell(self._pending, self._listeners)
 
     def trip(self) -> None:
         """Open the circuit now, for an open period."""
         self._lock.run(self._trip, self._clock())
-        self._notify()
+        tell(self._pending, self._listeners)
 
     def reset(self) -> None:
         """Close the circuit now, and forget what the window held."""
         self._lock.run(self._reset)
-        self._notify()
+        tell(self._pending, self._listeners)
 
     def on_transition(self, listener: Callable[[Transition], R]) -> Callable[[Transition], R]:
         """Call `listener(transition)` after each change of state; usable as a decorator.
@@ -272,18 +279,18 @@ class CircuitBreaker:
         and probes under way stay probes.
         """
         self._lock.run(self._apply, config, policy, self._clock())
-        self._notify()
+        tell(self._pending, self._listeners)
 
     # ── the machine: these need the lock ──
 
     def _admit(self, permit: Permit, now: float) -> _Refusal | None:
         config = self._config
-        if config.mode is Mode.FORCE_OPEN:
+        if config.mode is _FORCE_OPEN:
             return self._refuse(CircuitOpenError, CircuitState.FORCED_OPEN, config.open_duration)
         if type(self._phase) is not Closed:
             self._advance(now)
         phase = self._phase
-        enforced = config.mode is Mode.ENFORCE
+        enforced = config.mode is _ENFORCE
         admitted = type(phase) is Closed or (type(phase) is HalfOpen and phase.admits(config))
         if enforced:
             if not admitted:
@@ -413,23 +420,23 @@ class CircuitBreaker:
             phase.probes.pop(key, None)
         if self._in_flight.pop(key, None) is None:
             return
-        counts = outcome is Outcome.SUCCESS or outcome is Outcome.FAILURE
+        counts = outcome is _SUCCESS or outcome is _FAILURE
         limit = config.slow_call_duration
         slow = counts and limit is not None and now - permit._started >= limit
-        self._outcomes[outcome.value] += 1
+        self._outcomes[outcome._value_] += 1
         self._slow_calls += slow
-        if outcome is Outcome.FAILURE:
+        if outcome is _FAILURE:
             self._last_error = error or self._last_error
         if counts and judging and phase is self._phase:
             self._record(phase, outcome, now, slow, error)
 
     def _record(self, phase: Phase, outcome: Outcome, now: float, slow: bool, error: str | None) -> None:
         """Count a call for the phase that it started in, which is still there, and do what follows from it."""
-        failed = outcome is Outcome.FAILURE
+        failed = outcome is _FAILURE
         if type(phase) is Closed:
             phase.record(now, failed, slow)
             verdict, reason = phase.verdict(self._config)
-            if verdict is Verdict.OPEN:
+            if verdict is not _STAY:
                 self._open(now, 0, reason)
         elif type(phase) is HalfOpen:
             slowness = "a half-open call was slow" if slow else ""
@@ -451,9 +458,16 @@ class CircuitBreaker:
 
     def _settle(self, permit: Permit, outcome: Outcome, error: str | None) -> None:
         if ref(permit) in self._in_flight:
-            self._lock.run(self._count, permit, outcome, error, self._clock())
+            now, lock = self._clock(), self._lock
+            nested = lock.is_held()
+            try:
+                with lock.inner:
+                    self._count(permit, outcome, error, now)
+            except BaseException:
+                lock.let_go(nested)
+                raise
             if self._pending:
-                self._notify()
+                tell(self._pending, self._listeners)
 
     def _catch_up(self) -> float:
         """Do what time alone has made due; what the clock said then."""
@@ -462,23 +476,8 @@ class CircuitBreaker:
         if waiting or self._history[0] is not self._visible_state():
             self._lock.run(self._do_due, now)
         if self._pending:
-            self._notify()
+            tell(self._pending, self._listeners)
         return now
-
-    def _notify(self) -> None:
-        while self._pending:
-            try:
-                transition = self._pending.popleft()
-            except IndexError:  # another thread was quicker
-                return
-            log_transition(transition)
-            for listener in tuple(self._listeners):
-                try:
-                    listener(transition)
-                except Exception:
-                    _log.exception(
-                        "a transition listener of circuit %r raised; the circuit is unaffected", self.name
-                    )
 
     def _after_fork(self) -> None:
         """In a forked child the other threads, and their calls, are gone; the lock may be one of theirs."""

@@ -2,34 +2,39 @@
 
 from collections.abc import Callable
 from threading import RLock
-from typing import ParamSpec, TypeVar
+from typing import TypeVar, TypeVarTuple
 
 __all__ = ["Lock"]
 
-P = ParamSpec("P")
 R = TypeVar("R")
+Args = TypeVarTuple("Args")
 
 
 class Lock:
-    """Runs one step at a time. Re-entrant, since a signal handler or a finalizer may call in at any instruction.
+    """Re-entrant, since a signal handler or a finalizer may call in at any instruction.
 
     A `with` statement alone lets go of a lock only if the exception strikes in its body: between the body and the
-    release there are instructions too.
+    release there are instructions too. So whoever needs it writes what `run` does.
     """
 
-    __slots__ = ("_inner",)
+    __slots__ = ("inner", "is_held")
 
     def __init__(self) -> None:
-        self._inner = RLock()
+        self.inner = RLock()
+        # as threading.Condition does
+        self.is_held: Callable[[], bool] = self.inner._is_owned  # type: ignore[attr-defined]  # noqa: SLF001
 
-    def run(self, step: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
-        """Call `step` under the lock."""
-        inner = self._inner
-        nested = inner._is_owned()  # type: ignore[attr-defined]  # noqa: SLF001  # as threading.Condition does
+    def run(self, step: Callable[[*Args], R], *args: *Args) -> R:
+        """Call `step(*args)` under the lock."""
+        nested = self.is_held()
         try:
-            with inner:
-                return step(*args, **kwargs)
+            with self.inner:
+                return step(*args)
         except BaseException:
-            while not nested and inner._is_owned():  # type: ignore[attr-defined]  # noqa: SLF001
-                inner.release()
+            self.let_go(nested)
             raise
+
+    def let_go(self, nested: bool) -> None:
+        """After an exception: release what this thread still holds, unless it held it before (`nested`)."""
+        while not nested and self.is_held():
+            self.inner.release()

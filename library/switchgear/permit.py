@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 __all__ = ["Permit"]
 
 _NOT_GIVEN = object()
+_SUCCESS, _FAILURE = Outcome.SUCCESS, Outcome.FAILURE
 
 
 class Permit:
@@ -33,13 +34,13 @@ class Permit:
         """The call returned; a `result` that is given is judged by `failure_result`."""
         breaker = self.breaker
         if result is _NOT_GIVEN or breaker._config.failure_result is None:
-            breaker._settle(self, Outcome.SUCCESS, None)
+            breaker._settle(self, _SUCCESS, None)
         else:
             breaker._settle(self, breaker._classifier.of_result(result), None)
 
     def failure(self, error: BaseException | None = None) -> None:
         """The call failed; an `error` that is given is judged by the config's exception lists."""
-        outcome = Outcome.FAILURE if error is None else self.breaker._classifier.of_exception(error)
+        outcome = _FAILURE if error is None else self.breaker._classifier.of_exception(error)
         self.settle(outcome, error_name(error))
 
     def ignore(self) -> None:

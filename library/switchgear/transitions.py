@@ -1,11 +1,13 @@
 """A change of state: what listeners are told, and the one log line it makes."""
 
 import logging
+from collections import deque
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from .states import CircuitState
 
-__all__ = ["Transition", "log_transition"]
+__all__ = ["Listener", "Transition", "tell"]
 
 _log = logging.getLogger("switchgear")
 
@@ -22,7 +24,28 @@ class Transition:
     at: float
 
 
-def log_transition(transition: Transition) -> None:
+Listener = Callable[[Transition], object]
+
+
+def tell(pending: deque[Transition], listeners: Sequence[Listener]) -> None:
+    """Log what is pending and hand it to the listeners; what one of them raises is logged, and nobody's harm."""
+    while pending:
+        try:
+            transition = pending.popleft()
+        except IndexError:  # another thread was quicker
+            return
+        _log_transition(transition)
+        for listener in tuple(listeners):
+            try:
+                listener(transition)
+            except Exception:
+                _log.exception(
+                    "a transition listener of circuit %r raised; the circuit is unaffected",
+                    transition.breaker,
+                )
+
+
+def _log_transition(transition: Transition) -> None:
     """Opening is a warning, anything else is information."""
     opened = transition.to_state in {CircuitState.OPEN, CircuitState.FORCED_OPEN}
     _log.log(

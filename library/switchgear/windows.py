@@ -108,7 +108,15 @@ class TimeRing:
 
     def record(self, now: float, failed: bool, slow: bool) -> None:
         """Add a call that ended at `now`; a time before the latest one counts as the latest."""
-        self._add(self._slot(now), 1, int(failed), int(slow))
+        slot = self._slot(now)
+        self._calls[slot] += 1
+        self.calls += 1
+        if failed:
+            self._failures[slot] += 1
+            self.failures += 1
+        if slow:
+            self._slow[slot] += 1
+            self.slow += 1
 
     def roll(self, now: float) -> None:
         """Drop what is too old at `now`."""

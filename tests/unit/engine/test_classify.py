@@ -220,7 +220,7 @@ class TestResults:
         held: list[bool] = []
 
         def predicate(result: object) -> bool:
-            held.append(breaker._lock._inner._is_owned())  # type: ignore[attr-defined]  # see Lock
+            held.append(breaker._lock.is_held())
             return False
 
         breaker = make(failure_result=predicate)

@@ -94,9 +94,7 @@ def test_a_raising_listener_harms_neither_callers_nor_other_listeners(
 def test_listeners_run_without_the_lock() -> None:
     breaker = make()
     held: list[bool] = []
-    breaker.on_transition(
-        lambda transition: held.append(breaker._lock._inner._is_owned())  # type: ignore[attr-defined]  # see Lock
-    )
+    breaker.on_transition(lambda transition: held.append(breaker._lock.is_held()))
     fail(breaker, 4)
     breaker.reset()
     breaker.apply(make(mode=Mode.DISABLED).config)
