@@ -8,7 +8,7 @@ from contextlib import suppress
 
 from .cluster import Cluster
 from .connection import Connection, ConnectionFailedError
-from .controller import Controller
+from .controller import Controller, ResourceGoneError
 from .logs import set_up_logs
 from .options import Options, parse_options
 
@@ -32,7 +32,7 @@ async def _run(options: Options) -> int:
         with suppress(asyncio.CancelledError):
             async with Cluster(connection) as cluster:
                 await Controller(options, cluster, connection).run()
-    except ConnectionFailedError as error:
+    except (ConnectionFailedError, ResourceGoneError) as error:
         _log.error("%s", error)
         return 1
     except OSError as error:

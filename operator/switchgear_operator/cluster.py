@@ -116,7 +116,10 @@ class Cluster:
     async def watch(
         self, path: str, selector: Mapping[str, str], since: str, seconds: float
     ) -> AsyncIterator[tuple[str, Json]]:
-        """Changes after the resourceVersion `since`, as (type, object), for about `seconds`; then it ends."""
+        """Changes after the resourceVersion `since`, as (type, object), for about `seconds`; then it ends.
+
+        The first is ("OPENED", {}): the server has agreed, whether or not there is anything to tell.
+        """
         query = {
             **selector,
             "watch": "true",
@@ -128,6 +131,7 @@ class Cluster:
         timeout = aiohttp.ClientTimeout(total=seconds + 15, sock_connect=10)
         response = await self._open(_Call("GET", path, query, None, "application/json", timeout))
         try:
+            yield "OPENED", {}
             async for line in _lines(response):
                 event: Json = json.loads(line)
                 yield event["type"], event["object"]

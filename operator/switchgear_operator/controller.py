@@ -27,7 +27,7 @@ from .report import Reporter
 from .scrape import ScrapeLimits, Scraper
 from .workqueue import SHORTEST_BACKOFF, WorkQueue
 
-__all__ = ["Controller"]
+__all__ = ["Controller", "ResourceGoneError"]
 
 _log = logging.getLogger(__name__)
 
@@ -47,6 +47,13 @@ LONGEST_PAUSE = 5.0
 
 DEAF_SECONDS = WATCH_SECONDS + 120
 """Without a word from the API server for this long, a restart may help."""
+
+
+class ResourceGoneError(Exception):
+    """The CRD was deleted, and kopf does not look for a resource twice."""
+
+    def __str__(self) -> str:
+        return "the CircuitBreakerPolicy resource is gone: a restart waits until it is back"
 
 
 class Controller:
@@ -94,6 +101,7 @@ class Controller:
 
         Raises:
             OSError: The health server cannot listen.
+            ResourceGoneError: The CRD was deleted.
             ApiError: The API server refuses to say whether the resource exists.
         """
         health = await serve_health(
@@ -165,17 +173,22 @@ class Controller:
             for task in self._tasks:
                 task.cancel()
             await asyncio.gather(*self._tasks, return_exceptions=True)
-        for task in done:
+        for task in self._tasks:
             if not task.cancelled():
                 task.result()
 
     async def _watch_policies(self) -> None:
-        await kopf.operator(
-            registry=registry_for(self, self._connection),
-            settings=settings(),
-            clusterwide=not self._options.namespaces,
-            namespaces=self._options.namespaces,
-        )
+        try:
+            await kopf.operator(
+                registry=registry_for(self, self._connection),
+                settings=settings(),
+                clusterwide=not self._options.namespaces,
+                namespaces=self._options.namespaces,
+            )
+        except Exception as error:
+            if await self._is_resource_missing():
+                raise ResourceGoneError from error
+            raise
 
     async def _work_once_informed(self) -> None:
         """Start working when everything is known that work depends on."""
@@ -247,6 +260,13 @@ class Controller:
                 await asyncio.sleep(error.retry_after or 1)
             else:
                 return
+
+    async def _is_resource_missing(self) -> bool:
+        try:
+            await self._policy_keys()
+        except ApiError as error:
+            return error.status == HTTPStatus.NOT_FOUND
+        return False
 
     async def _await_policies(self) -> None:
         """Until kopf has shown every policy that there is, or that is still there after a while."""

@@ -37,7 +37,7 @@ class Source(Protocol):
     def watch(
         self, path: str, selector: Mapping[str, str], since: str, seconds: float
     ) -> AsyncIterator[tuple[str, Json]]:
-        """Changes after `since`, as (type, object)."""
+        """Changes after `since`, as (type, object); the first is ("OPENED", {})."""
 
 
 class Informer:
@@ -117,6 +117,8 @@ class Informer:
                     code, str(each.get("reason") or "Error"), str(each.get("message") or "watch error")
                 )
             self._alive()
+            if kind == "OPENED":
+                continue
             self._version = each["metadata"]["resourceVersion"]
             if kind == "BOOKMARK":
                 continue
