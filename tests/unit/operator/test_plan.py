@@ -220,11 +220,12 @@ def test_room_that_one_edit_makes_is_there_for_the_others_at_once() -> None:
 
 
 def test_bytes_are_counted_and_not_characters() -> None:
-    a = policy("a", target={"name": "Bücher"})
-    bytes_of_it = size({"a.json": document(a)})
+    kept = json.dumps({"policy": "shop/a", "uid": "uid-of-a", "note": "ü" * 100}, ensure_ascii=False)
+    policies, existing = [policy("a", **UNREADABLE), policy("b")], {"a.json": kept}
+    bytes_of_both = size({"a.json": kept, "b.json": document(policy("b"))})
 
-    assert undelivered(plan([a], {}, bytes_of_it)) == []
-    assert undelivered(plan([a], {}, bytes_of_it - 1)) == ["a"]
+    assert undelivered(plan(policies, existing, bytes_of_both)) == []
+    assert undelivered(plan(policies, existing, bytes_of_both - 1)) == ["b"]
 
 
 # ── whatever happened before ──

@@ -235,7 +235,7 @@ async def test_news_that_came_during_a_failure_wait_for_its_delay(monkeypatch: p
     monkeypatch.setattr(workqueue, "SHORTEST_BACKOFF", 3600.0)
     monkeypatch.setattr(workqueue, "LONGEST_BACKOFF", 3600.0)
     bench = Bench()
-    bench.errors["a"] = [RuntimeError("no")]
+    bench.errors["a"] = [RuntimeError("no"), RuntimeError("again, at once")]
     gate = bench.hold("a")
     async with running(bench) as queue:
         queue.add("a")
@@ -246,6 +246,7 @@ async def test_news_that_came_during_a_failure_wait_for_its_delay(monkeypatch: p
         await settle()
         assert len(bench.failures) == 1, "it failed in a tight loop"
         assert queue._again == set(), "the next success would be done twice"
+        bench.errors["a"].clear()
         queue.add("a")
         await bench.until("a")
 
