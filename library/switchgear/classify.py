@@ -38,20 +38,22 @@ class Classifier:
         What is not an `Exception` (a cancellation, an exit) counts only if it is listed. A group that is not listed
         itself is what its exceptions come to: a failure if one of them is, else cancelled, else a success, else ignored.
         """
-        leaves, groups = [error], 0
-        while groups < len(leaves):  # no recursion: a group may be nested as deep as it likes
-            group = leaves[groups]
-            if isinstance(group, BaseExceptionGroup) and not self._is_listed(group):
-                leaves[groups : groups + 1] = group.exceptions
+        if not isinstance(error, BaseExceptionGroup) or self._is_listed(error):
+            return self._of_one(error)
+        found = set()
+        waiting: list[BaseException] = [*error.exceptions]
+        while waiting:  # no recursion: a group may be nested as deep as it likes
+            inner = waiting.pop()
+            if isinstance(inner, BaseExceptionGroup) and not self._is_listed(inner):
+                waiting.extend(inner.exceptions)
             else:
-                groups += 1
-        outcomes = {self._of_leaf(leaf) for leaf in leaves}
-        return next(outcome for outcome in _GRAVEST_FIRST if outcome in outcomes)
+                found.add(self._of_one(inner))
+        return min(found, key=_GRAVEST_FIRST.index)
 
     def _is_listed(self, error: BaseException) -> bool:
         return self._ignored.match(error) or self._failures.match(error)
 
-    def _of_leaf(self, error: BaseException) -> Outcome:
+    def _of_one(self, error: BaseException) -> Outcome:
         if self._ignored.match(error):
             return Outcome.IGNORED
         if self._failures.match(error):

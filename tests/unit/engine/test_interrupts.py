@@ -67,6 +67,7 @@ def interrupted(scenario: Callable[[], object], opcode: int) -> bool:
 def _stepping(scenario: Callable[[], object], opcode: int, strike: Callable[[FrameType], None]) -> bool:
     trace, struck = _striking(opcode, strike)
     before = sys.gettrace()
+    sys._getframe().f_trace_opcodes = True  # Python 3.12 asks for it before
     sys.settrace(trace)
     try:
         scenario()
