@@ -1,8 +1,9 @@
 """The real kubectl, as a function."""
 
 import os
-import subprocess
 from pathlib import Path
+
+from dev.controlplane.programs import run_program
 
 __all__ = ["KubectlError", "run_kubectl"]
 
@@ -27,15 +28,8 @@ def run_kubectl(
     Raises:
         KubectlError: It ended with an error.
     """
-    done = subprocess.run(
-        [program, *arguments],
-        input=stdin,
-        stdin=subprocess.DEVNULL if stdin is None else None,
-        env={**os.environ, **kubectl_environment(kubeconfig), **(environment or {})},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    known = {**os.environ, **kubectl_environment(kubeconfig), **(environment or {})}
+    done = run_program([program, *arguments], known, stdin)
     if done.returncode != 0:
         raise KubectlError(" ".join(("kubectl", *arguments)), done.stdout + done.stderr)
     return done.stdout

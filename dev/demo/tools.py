@@ -2,11 +2,11 @@
 
 import json
 import os
-import subprocess
 from pathlib import Path
 from typing import Any
 
 from dev.controlplane.kubectl import KubectlError, kubectl_environment, run_kubectl
+from dev.controlplane.programs import run_program
 
 __all__ = ["Helm", "HelmError", "Kubectl", "KubectlError"]
 
@@ -41,14 +41,7 @@ class Helm:
 
     def __call__(self, *arguments: str) -> str:
         """Run it and return what it printed. Raises `HelmError`."""
-        done = subprocess.run(
-            [self._program, *arguments],
-            env=self._environment,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        done = run_program([self._program, *arguments], self._environment)
         if done.returncode != 0:
             raise HelmError(f"{' '.join(('helm', *arguments))}\n{done.stdout}{done.stderr}")
         return done.stdout

@@ -1,12 +1,15 @@
 """Signals wait until what must not be left half done is done."""
 
+import os
 import signal
 import subprocess
 import threading
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
+from dev.controlplane.programs import run_program
 from dev.controlplane.signals import signals_held
 
 
@@ -86,3 +89,23 @@ def test_another_thread_holds_nothing_and_does_not_fail() -> None:
     thread.join()
 
     assert done == [True]
+
+
+def test_a_program_that_was_just_started_when_the_signal_came_is_not_left_behind(
+    own_handlers: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started: list[subprocess.Popen[str]] = []
+
+    class Popen(subprocess.Popen[str]):
+        def __init__(self, *arguments: Any, **options: Any) -> None:
+            super().__init__(*arguments, **options)
+            started.append(self)
+            signal.raise_signal(signal.SIGTERM)
+
+    monkeypatch.setattr("dev.controlplane.programs.subprocess.Popen", Popen)
+
+    with pytest.raises(KeyboardInterrupt):
+        run_program(["sleep", "60"], dict(os.environ))
+
+    assert own_handlers == [signal.SIGTERM]
+    assert started[0].poll() == -signal.SIGKILL
