@@ -30,7 +30,7 @@ def run_program(
         output, errors = program.communicate(stdin)
     except BaseException:
         if program is not None:
-            program.kill()
-            program.wait()
+            with program:  # closes its pipes and waits for it
+                program.kill()
         raise
     return subprocess.CompletedProcess(command, program.returncode, output, errors)
