@@ -87,6 +87,27 @@ def test_many_policies_at_once_are_all_delivered(shop: Shop) -> None:
     assert len(shop.await_wanted()) == 40
 
 
+def test_a_namespace_with_more_than_fits_has_what_fits_and_the_rest_is_told(shop: Shop) -> None:
+    paths = [f"app.{'x' * 240}{number:03}" for number in range(64)]
+    names = [f"policy-{number:02}" for number in range(36)]
+    for name in names:
+        shop.create(name, classify={"exceptions": {"failures": paths, "ignored": paths}})  # 32 KB each
+
+    message = shop.await_condition(names[-1], "Propagated", "False", "ConfigMapFull")
+
+    assert "it is not delivered" in message
+    data = shop.await_wanted()
+    assert 25 < len(data) < 36
+    assert 900_000 < sum(map(len, data.values())) < 1024 * 1024
+    shop.edit(names[0], mode="ForceOpen")
+    eventually(lambda: '"mode":"ForceOpen"' in (shop.data() or {})[f"{names[0]}.json"], message="the edit")
+    assert (shop.data() or {}).keys() == data.keys(), "an edit must not withdraw anything"
+    for name in names[:10]:
+        shop.delete(name)
+    shop.await_condition(names[-1], "Propagated", "Unknown", "NoInstances")
+    assert len(shop.await_wanted()) == 26
+
+
 # ── conflicts ──
 
 
