@@ -1,6 +1,9 @@
 """The rolling windows, against models that remember every call."""
 
 import sys
+from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
 from types import FrameType
 from typing import Any
 
@@ -181,8 +184,12 @@ class _InterruptedError(Exception):
     pass
 
 
-def _interrupted_at(opcode: int, ring: Ring, now: float) -> bool:
-    """Record a failure, and raise at the given instruction of it; whether there was such an instruction."""
+def _raise() -> None:
+    raise _InterruptedError
+
+
+def _recorded(ring: Ring, now: float, opcode: int, strike: Callable[[], None]) -> bool:
+    """Record a failure, and call `strike` at the given instruction of it; whether there was such an instruction."""
     count = 0
 
     def trace(frame: FrameType, event: str, argument: object) -> Any:
@@ -193,29 +200,31 @@ def _interrupted_at(opcode: int, ring: Ring, now: float) -> bool:
         if event == "opcode":
             count += 1
             if count == opcode:
-                raise _InterruptedError
+                strike()
         return trace
 
     before = sys.gettrace()
+    sys._getframe().f_trace_opcodes = True  # Python 3.12 asks for it before
     sys.settrace(trace)
     try:
-        ring.record(now, True, True)
-    except _InterruptedError:
-        return True
+        with suppress(_InterruptedError):
+            ring.record(now, True, True)
     finally:
         sys.settrace(before)
-    return False
+    return count >= opcode
 
 
 @pytest.mark.parametrize("kind", ["count", "time"])
-def test_an_update_cut_short_does_not_count_for_good(kind: str) -> None:
+@pytest.mark.parametrize("by", ["an exception", "another update"])
+def test_an_update_interrupted_anywhere_does_not_count_for_good(kind: str, by: str) -> None:
     opcode, interrupted = 0, True
     while interrupted:
         opcode += 1
         ring: Ring = CountRing(7) if kind == "count" else TimeRing(10.0)
         for second in range(opcode % 9):
             ring.record(second * 0.7, bool(second % 2), False)
-        interrupted = _interrupted_at(opcode, ring, 7.0)
+        again = partial(ring.record, 7.0, True, True)  # by a signal handler
+        interrupted = _recorded(ring, 7.0, opcode, _raise if by == "an exception" else again)
         for second in range(30):
             ring.record(8.0 + second, False, False)
             assert ring.calls >= 1
