@@ -422,7 +422,7 @@ class CircuitBreaker:
             return
         counts = outcome is _SUCCESS or outcome is _FAILURE
         limit = config.slow_call_duration
-        slow = counts and limit is not None and now - permit._started >= limit
+        slow = counts and limit is not None and min(now, permit._ended) - permit._started >= limit
         self._outcomes[outcome._value_] += 1
         self._slow_calls += slow
         if outcome is _FAILURE:

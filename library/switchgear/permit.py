@@ -1,5 +1,6 @@
 """The right to make one call, which cannot get lost."""
 
+from math import inf
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
@@ -23,11 +24,12 @@ class Permit:
     cancelled call.
     """
 
-    __slots__ = ("__weakref__", "_phase", "_started", "breaker")
+    __slots__ = ("__weakref__", "_ended", "_phase", "_started", "breaker")
 
     def __init__(self, breaker: "CircuitBreaker", started: float) -> None:
         self.breaker = breaker
         self._started = started
+        self._ended = inf
         self._phase: Phase | None = None
 
     def success(self, result: object = _NOT_GIVEN) -> None:
@@ -50,6 +52,10 @@ class Permit:
     def cancel(self) -> None:
         """The call was given up from this side."""
         self.settle(Outcome.CANCELLED)
+
+    def stop(self) -> None:
+        """The call's duration ends now, for slow calls; its outcome is settled later."""
+        self._ended = min(self._ended, self.breaker._clock())
 
     def settle(self, outcome: Outcome, error: str | None = None) -> None:
         """The call ended as `outcome`; `error` names a failure in metrics, by type (`error_name`)."""
