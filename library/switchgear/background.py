@@ -11,6 +11,9 @@ from .forks import Stage, after_fork
 
 __all__ = ["Background"]
 
+FIRST_RETRY = 1.0
+"""Seconds after which a failed run is repeated; twice as long after each further one, up to the interval."""
+
 _log = logging.getLogger("switchgear")
 
 
@@ -19,9 +22,11 @@ class Background:
 
     Args:
         name: The thread's name.
-        task: What to do. Its exceptions are logged, each once in a row, and change nothing.
+        task: What to do. Its exceptions are logged, each once in a row, and change nothing. A run that raises, or
+            returns False, is repeated sooner than `interval`: after 1, 2, 4 … seconds.
         interval: Seconds from one run to the next.
-        pause: Seconds that lie between two runs at least, however often it is woken.
+        pause: Seconds that lie between two runs at least that `wake` asks for: the first is never delayed, those
+            that follow in a burst are.
     """
 
     def __init__(self, name: str, task: Callable[[], object], *, interval: float, pause: float = 0.0) -> None:
@@ -53,27 +58,43 @@ class Background:
         self._wakes.put(None)
 
     def _loop(self) -> None:
+        woken, failures, rested_at = False, 0, time.monotonic()
         while self._running:
             with contextlib.suppress(BaseException):
-                self._run_once()
-                time.sleep(self._pause)
-                self._wait()
+                if woken:
+                    self._rest(rested_at - time.monotonic())
+                    failures = 0
+                failures = 0 if self._run_once() else failures + 1
+                if woken:
+                    rested_at = time.monotonic() + self._pause
+                woken = self._wait(failures)
 
-    def _run_once(self) -> None:
+    def _rest(self, seconds: float) -> None:
+        if seconds > 0:
+            time.sleep(seconds)
+        with contextlib.suppress(Empty):  # whoever asked until now is served by the run that follows
+            while True:
+                self._wakes.get_nowait()
+
+    def _run_once(self) -> bool:
         try:
-            self._task()
+            done = self._task() is not False
         except BaseException as error:  # not even a SystemExit may end the thread
             if repr(error) != self._last_error:
                 self._last_error = repr(error)
                 _log.exception("%s failed, and goes on", self._name)
-        else:
-            self._last_error = ""
+            return False
+        self._last_error = ""
+        return done
 
-    def _wait(self) -> None:
-        with contextlib.suppress(Empty):
-            self._wakes.get(timeout=self._interval)
-            while True:
-                self._wakes.get_nowait()
+    def _wait(self, failures: int) -> bool:
+        """Wait for the next run; whether somebody asked for it."""
+        retry = FIRST_RETRY * 2.0 ** min(failures - 1, 20)
+        try:
+            self._wakes.get(timeout=min(retry, self._interval) if failures else self._interval)
+        except Empty:
+            return False
+        return True
 
     def _start_in_child(self) -> None:
         self._wakes = SimpleQueue()

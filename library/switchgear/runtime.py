@@ -25,10 +25,10 @@ POLL_INTERVAL = 1.0
 """Seconds between two looks at the policy directory."""
 
 STATE_INTERVAL = 30.0
-"""Seconds between two looks whether the state grows old or a disk has room again; a transition is written at once."""
+"""Seconds between two looks whether the state grows old; a transition is written at once."""
 
 STATE_PAUSE = 0.1
-"""Seconds between two writings at least."""
+"""Seconds between two writings at least; the first after a quiet time does not wait."""
 
 EXIT_TIMEOUT = 3.0
 """Seconds that the last writing of the state may wait, at exit, for one under way."""

@@ -4,11 +4,21 @@ A process owns one slot of the state directory for as long as it lives: a lock f
 it the state. The kernel drops the lock with the process, however it ends, so a restarted process gets the slot and
 the state of its predecessor, and two live ones never share any. The state file is replaced, never changed, and
 carries a checksum; what is not exactly what was written is ignored.
+
+What can be lost: a change is on the disk once the writer's thread has had its turn and the disk has synced, which
+takes a few milliseconds. In a burst only the first change is written at once, the others together with the next
+writing, at least 0.1 s later. While the disk is full or broken the last good state stays, and writing is tried again
+after 1, 2, 4 … 30 s. A process killed in between leaves what was written before. A regular exit writes once more.
+
+The wall clock may be set at any time. A state from the future counts as just taken. What closed circuits remember is
+dropped once it is old; a circuit that was open is restored however old the state is, and probes its target if its
+time is over.
 """
 
 import contextlib
 import json
 import logging
+import math
 import os
 import stat
 import threading
@@ -27,7 +37,7 @@ LARGEST_STATE = 16 * 1024 * 1024
 """Bytes beyond which a state file is ignored unread."""
 
 OLDEST_STATE = 3600.0
-"""Seconds after which a state says nothing any more about its targets."""
+"""Seconds after which what a closed circuit remembers says nothing any more about its target."""
 
 REFRESH_INTERVAL = 300.0
 """Seconds after which the state is written again while a circuit is not closed, so that it does not age."""
@@ -102,11 +112,13 @@ class StateFile:
         """There is something new to write. Safe in a signal handler and under any lock."""
         self._changed = True
 
-    def write_if_due(self) -> None:
-        """Write if something changed, or if what was written grows old."""
+    def write_if_due(self) -> bool:
+        """Write if something changed, if what was written grows old, or if writing failed. Returns False if it fails."""
         age = self._clock() - self._written_at
-        if self._changed or not 0 <= age < REFRESH_INTERVAL:  # below 0: the clock was set back
+        # An age below 0: the clock was set back.
+        if self._changed or self._trouble or not 0 <= age < REFRESH_INTERVAL:
             self.write()
+        return not self._trouble
 
     def write(self, timeout: float = -1) -> None:
         """Write now, waiting at most `timeout` seconds for a writing under way.
@@ -181,18 +193,34 @@ class StateFile:
             raise _UnusableError("it is damaged: the checksum is another one")
         try:
             fields = json.loads(body)
-            age = self._clock() - float(fields["writtenAt"])
-            namespace, breakers = fields["namespace"], fields["breakers"]
-            snapshots = [Snapshot.from_dict(breaker) for breaker in breakers]
+            written_at, namespace = _time(fields["writtenAt"]), fields["namespace"]
+            snapshots = [Snapshot.from_dict(breaker) for breaker in fields["breakers"]]
         except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError) as error:
             raise _UnusableError(f"its content is not understood ({error!r:.200})") from error
         if namespace != self._namespace:
             raise _UnusableError(f"it is of namespace {namespace!r:.100}, not of {self._namespace!r}")
-        if not -60.0 <= age <= OLDEST_STATE:
-            raise _UnusableError(
-                f"it was written {age:.0f} s ago, by the clock: more than {OLDEST_STATE:.0f} s"
+        return self._select(snapshots, written_at)
+
+    def _select(self, snapshots: list[Snapshot], written_at: float) -> list[Snapshot]:
+        """Those that still say something: all of them unless they are old."""
+        now = self._clock()
+        if written_at - now > 60.0:
+            _log.info(
+                "state: %s was written %.0f s ahead of the clock, which was set back; it counts as just written",
+                self.path,
+                written_at - now,
             )
-        return [snapshot for snapshot in snapshots if self._clock() - snapshot.taken_at <= OLDEST_STATE]
+        claimed = [s for s in snapshots if written_at - s.taken_at <= OLDEST_STATE]
+        kept = [s for s in claimed if s.state is not CircuitState.CLOSED or now - s.taken_at <= OLDEST_STATE]
+        if len(kept) < len(claimed):
+            _log.info(
+                "state: %s was written %.0f s ago, more than %.0f s: %d closed circuits start afresh",
+                self.path,
+                now - written_at,
+                OLDEST_STATE,
+                len(claimed) - len(kept),
+            )
+        return kept
 
     def _count_error(self, reason: str) -> None:
         self._errors[reason] = self._errors.get(reason, 0) + 1
@@ -212,6 +240,12 @@ class StateFile:
         if slot is not None:
             os.close(slot.lock)
             self._open()
+
+
+def _time(value: object) -> float:
+    if not isinstance(value, int | float) or not math.isfinite(value):
+        raise ValueError(f"writtenAt is {value!r:.60}: seconds are expected")
+    return float(value)
 
 
 def _is_blank(snapshot: Snapshot) -> bool:

@@ -6,9 +6,11 @@ import sys
 import textwrap
 import threading
 from collections.abc import Callable, Iterator
+from queue import Empty, SimpleQueue
 
 import pytest
 
+from switchgear import background as background_module
 from switchgear.background import Background
 from switchgear.forks import Stage, _hooks, after_fork
 from tests.unit.runtime.support import eventually
@@ -60,6 +62,62 @@ def test_many_wakes_are_one_run(task: Task) -> None:
     background.stop()
 
     assert task.runs <= 3
+
+
+def test_a_pause_delays_the_second_wake_of_a_burst_and_never_the_first(
+    task: Task, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rests: list[float] = []
+    monkeypatch.setattr("switchgear.background.time.sleep", rests.append)
+    background = Background("test", task, interval=3600, pause=1000)
+    background.start()
+    eventually(lambda: task.runs == 1)
+    background.wake()
+    eventually(lambda: task.runs == 2)
+    assert rests == []
+
+    background.wake()
+    eventually(lambda: task.runs == 3)
+    background.stop()
+    assert 900 < rests[0] <= 1000
+
+
+def test_a_run_that_fails_is_repeated_sooner_and_ever_less_soon(
+    task: Task, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waits: list[float] = []
+
+    class Wakes(SimpleQueue[None]):
+        def get(self, block: bool = True, timeout: float | None = None) -> None:
+            assert timeout is not None
+            waits.append(timeout)
+            if len(waits) == 7:
+                failing._running = False
+            if len(waits) == 6:
+                task.error = None
+            raise Empty
+
+    task.error = OSError("no space")
+    failing = Background("test", task, interval=10.0)
+    monkeypatch.setattr(failing, "_wakes", Wakes())
+    failing.start()
+    eventually(lambda: len(waits) == 7)
+
+    assert waits == [1.0, 2.0, 4.0, 8.0, 10.0, 10.0, 10.0]
+
+
+def test_a_run_that_says_it_failed_is_repeated_as_one_that_raises(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(background_module, "FIRST_RETRY", 0.001)
+    runs: list[None] = []
+
+    def task() -> bool:
+        runs.append(None)
+        return len(runs) == 4
+
+    background = Background("test", task, interval=3600)
+    background.start()
+    eventually(lambda: len(runs) == 4)
+    background.stop()
 
 
 @pytest.mark.parametrize("error", [ValueError("no"), SystemExit(1), KeyboardInterrupt(), MemoryError()])

@@ -8,11 +8,14 @@ import subprocess
 import sys
 import textwrap
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 
 import pytest
 
+from switchgear.breaker import CircuitBreaker
+from switchgear.config import CircuitConfig
 from switchgear.snapshots import Snapshot
 from switchgear.state_file import LARGEST_STATE, OLDEST_STATE, REFRESH_INTERVAL, StateFile
 from switchgear.states import CircuitState
@@ -170,6 +173,8 @@ def fields(**changes: object) -> bytes:
         sealed(fields(writtenAt="now")),
         sealed(fields(writtenAt=None)),
         sealed(fields(writtenAt=float("nan"))),
+        sealed(fields(writtenAt=float("-inf"))),
+        sealed(fields(writtenAt="1790000000")),
         sealed(fields(breakers=7)),
         sealed(fields(breakers=[7])),
         sealed(fields(breakers=[{}])),
@@ -194,12 +199,70 @@ def test_what_is_no_state_is_ignored_with_one_warning(
     assert keepers().restored == [OPEN]
 
 
-@pytest.mark.parametrize("age", [OLDEST_STATE + 1, -61.0])
-def test_a_state_that_is_old_or_from_the_future_is_ignored(keepers: Make, age: float) -> None:
-    path = written(keepers)
-    path.write_bytes(sealed(fields(writtenAt=NOW - age)))
+YEAR = 365 * 86400.0
+CLOSED = Snapshot(breaker="orders", state=CircuitState.CLOSED, taken_at=NOW, row=3)
 
-    assert keepers().restored == []
+
+@pytest.mark.parametrize("ahead", [1.0, 61.0, 2 * OLDEST_STATE, 50 * YEAR])
+def test_a_state_from_the_future_is_inherited_whole(
+    keepers: Make, caplog: pytest.LogCaptureFixture, ahead: float
+) -> None:
+    caplog.set_level("INFO")
+    path = written(keepers)
+    future = [replace(OPEN, taken_at=NOW + ahead), replace(CLOSED, taken_at=NOW + ahead)]
+    path.write_bytes(sealed(fields(writtenAt=NOW + ahead, breakers=[s.to_dict() for s in future])))
+
+    keeper = keepers()
+    assert keeper.restored == future
+    assert keeper.file.errors == {}
+    told = f"was written {ahead:.0f} s ahead of the clock" if ahead > 60 else ""
+    assert [told in r.getMessage() for r in caplog.records] == ([True] if told else [])
+
+
+@pytest.mark.parametrize("state", [CircuitState.OPEN, CircuitState.HALF_OPEN])
+@pytest.mark.parametrize("age", [OLDEST_STATE + 1, 50 * YEAR])
+def test_of_an_old_state_only_circuits_that_were_not_closed_are_inherited(
+    keepers: Make, caplog: pytest.LogCaptureFixture, age: float, state: CircuitState
+) -> None:
+    caplog.set_level("INFO")
+    path = written(keepers)
+    old = [replace(OPEN, state=state, taken_at=NOW - age), replace(CLOSED, taken_at=NOW - age)]
+    path.write_bytes(sealed(fields(writtenAt=NOW - age, breakers=[s.to_dict() for s in old])))
+
+    keeper = keepers()
+    assert keeper.restored == old[:1]
+    assert keeper.file.errors == {}
+    (record,) = caplog.records
+    assert f"was written {age:.0f} s ago, more than 3600 s: 1 closed circuits start" in record.getMessage()
+
+
+def test_a_time_of_writing_before_the_epoch_is_merely_old(keepers: Make) -> None:
+    path = written(keepers)
+    path.write_bytes(sealed(fields(writtenAt=-5.0)))
+
+    assert keepers().restored == [OPEN]
+
+
+@pytest.mark.parametrize("jump", [-YEAR, -300.0, 300.0, YEAR])
+def test_an_open_circuit_is_never_closed_by_a_clock_that_was_set(tmp_path: Path, jump: float) -> None:
+    def breaker(now: float) -> CircuitBreaker:
+        config = CircuitConfig(consecutive_failures=1, open_duration=600, max_open_duration=600)
+        return CircuitBreaker("payments", config, wall_clock=lambda: now)
+
+    first, second = breaker(NOW), breaker(NOW + jump)
+    first.trip()
+    for now, one in ((NOW, first), (NOW + jump, second)):
+        file = StateFile(
+            str(tmp_path),
+            collect=lambda one=one: [one.snapshot()],  # type: ignore[misc]  # the loop's value, bound now
+            restore=lambda found, one=one: [one.restore(s) for s in found],  # type: ignore[misc]  # as above
+            clock=lambda now=now: now,  # type: ignore[misc]  # as above
+        )
+        file.open()
+        file.write()
+        file.close()
+
+    assert second.state is (CircuitState.OPEN if jump < 600 else CircuitState.HALF_OPEN)
 
 
 def test_a_snapshot_that_nobody_claimed_for_long_is_dropped(keepers: Make) -> None:
@@ -251,8 +314,9 @@ def test_a_directory_that_cannot_be_made_is_told_once_and_tried_again(
     assert keeper.file.errors == {"directory": 1}
     assert len(caplog.records) == 1
 
+    assert keeper.file.write_if_due() is False
     blocker.unlink()
-    keeper.file.write()
+    assert keeper.file.write_if_due() is True
     assert keeper.file.path
     assert Path(keeper.file.path).exists()
 
@@ -277,8 +341,9 @@ def test_a_full_disk_is_told_once_and_leaves_the_last_state(
     keeper.snapshots = [BLANK]
     resource.setrlimit(resource.RLIMIT_FSIZE, (100, limits[1]))
     try:
-        for _ in range(3):
-            keeper.file.write()
+        assert [keeper.file.write_if_due() for _ in range(3)] == [True, True, True], "nothing was due"
+        keeper.file.note_change()
+        assert [keeper.file.write_if_due() for _ in range(3)] == [False, False, False]
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
 
