@@ -35,15 +35,15 @@ types: venv ## mypy --strict over everything, tests included
 
 unit: venv ## tests without a cluster
 	@echo "» unit tests"
-	@$(BIN)/python -m pytest tests/unit
+	@$(BIN)/python -m pytest -n 2 tests/unit
 
 cluster: venv controlplane ## tests against a real kube-apiserver
-	@echo "» cluster tests (a real API server on loopback)"
-	@$(BIN)/python -m pytest tests/cluster
+	@echo "» cluster tests (real API servers on loopback, one for each of four workers)"
+	@$(BIN)/python -m pytest -n 4 --dist loadfile tests/cluster
 
 e2e: venv controlplane ## the chart and real workloads, with the real helm
 	@echo "» end-to-end tests (helm, the local node, real workloads)"
-	@$(BIN)/python -m pytest tests/e2e
+	@$(BIN)/python -m pytest -n 2 --dist loadfile tests/e2e
 
 controlplane: venv ## the real API server, etcd, controller manager and helm (built once, then cached)
 	@$(BIN)/python -m dev controlplane
