@@ -98,7 +98,7 @@ def change_between(before: PolicyStatus | None, after: PolicyStatus) -> Change:
         (before.failure_rate_percent, after.failure_rate_percent),
         (before.slow_call_rate_percent, after.slow_call_rate_percent),
     )
-    if any(_rate_moved(old or 0, new or 0) for old, new in points):
+    if any(_rate_moved(old, new) for old, new in points):
         return Change.NUMBERS
     if _volume_moved(before.rejected_per_minute or 0, after.rejected_per_minute or 0):
         return Change.NUMBERS
@@ -169,8 +169,10 @@ def _without_numbers(status: PolicyStatus) -> dict[str, Any]:
 _NUMBER_ALIASES = frozenset(PolicyStatus.model_fields[name].alias for name in _NUMBERS)
 
 
-def _rate_moved(old: int, new: int) -> bool:
-    return (old == 0) != (new == 0) or abs(old - new) >= NEWS_POINTS
+def _rate_moved(old: int | None, new: int | None) -> bool:
+    if new is None:
+        return bool(old)  # no calls any more: a rate of 0 may stand
+    return old is None or (old == 0) != (new == 0) or abs(old - new) >= NEWS_POINTS
 
 
 def _volume_moved(old: int, new: int) -> bool:

@@ -118,5 +118,5 @@ def _connect_ex_to_pod(self: socket.socket, address: _Address) -> int:
 if _POD_IP:
     socket.getaddrinfo = _resolve
     socket.socket.bind = _bind_to_pod  # type: ignore[assignment, method-assign]  # the patch is the purpose
-    socket.socket.connect = _connect_to_pod  # type: ignore[assignment, method-assign]
-    socket.socket.connect_ex = _connect_ex_to_pod  # type: ignore[assignment, method-assign]
+    socket.socket.connect = _connect_to_pod  # type: ignore[assignment, method-assign]  # this is the patch
+    socket.socket.connect_ex = _connect_ex_to_pod  # type: ignore[assignment, method-assign]  # likewise

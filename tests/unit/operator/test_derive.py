@@ -406,6 +406,19 @@ class TestChange:
     def test_numbers_are_news_only_when_they_moved_enough(self, of: Fleet, change: Change) -> None:
         assert change_between(self.QUIET, status(of, self.QUIET, LATER)) is change
 
+    def test_the_first_rate_is_news_and_a_rate_of_zero_that_ends_is_none(self) -> None:
+        silent = status(fleet(closed=3, calls=0, failures=0, slow_calls=0, rejected_per_minute=0))
+        calling = status(fleet(closed=3, calls=9, failures=0, slow_calls=0, rejected_per_minute=0), silent)
+
+        assert change_between(silent, calling) is Change.NUMBERS
+        assert change_between(calling, silent) is Change.NONE
+
+    def test_a_rate_above_zero_that_ends_is_news(self) -> None:
+        failing = status(fleet(closed=3, calls=9, failures=3, slow_calls=0, rejected_per_minute=0))
+        silent = status(fleet(closed=3, calls=0, failures=0, slow_calls=0, rejected_per_minute=0), failing)
+
+        assert change_between(failing, silent) is Change.NUMBERS
+
     def test_the_first_status_is_news(self) -> None:
         assert change_between(None, self.QUIET) is Change.STATE
 
