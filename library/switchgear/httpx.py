@@ -6,6 +6,12 @@ The breaker is looked up for each request, by its URL: one permit per request th
 retry of the client is a call of its own. An answer counts by its status; a success counts only when its body has
 been read to the end or closed, and becomes a failure if the body breaks off. An answer that is dropped gives its
 permit back.
+
+Only the target's time counts: whether a call was slow is decided by when the answer's headers came, and a
+`call_timeout` runs only while the transport waits, not while the answer's reader is busy between two chunks.
+
+Errors of this side say nothing about the target: `PoolTimeout`, `LocalProtocolError`, `UnsupportedProtocol` and
+`StreamError` (a body that cannot be sent twice) count as ignored, unless `failure_exceptions` lists them.
 """
 
 import asyncio
@@ -29,6 +35,10 @@ except ImportError as error:
 __all__ = ["AsyncCircuitBreakerTransport", "CallTimeoutError", "CircuitBreakerTransport"]
 
 _TIMEOUTS = ("connect", "read", "write", "pool")
+_OWN_ERRORS = (httpx.PoolTimeout, httpx.LocalProtocolError, httpx.UnsupportedProtocol, httpx.StreamError)
+_POOL_SHARE = (
+    0.95  # of an async call's time: so that a wait for the pool ends as such, before the call is cut
+)
 
 
 class CallTimeoutError(httpx.TimeoutException, TimeoutError):
@@ -92,8 +102,8 @@ class CircuitBreakerTransport(httpx.BaseTransport):
 class AsyncCircuitBreakerTransport(httpx.AsyncBaseTransport):
     """As `CircuitBreakerTransport`, for async clients.
 
-    A call that takes longer than `call_timeout`, its body included, is cut with `CallTimeoutError` (under asyncio;
-    under another event loop the request's own timeouts must do).
+    A call that waits for its target longer than `call_timeout`, for all of its body together, is cut with
+    `CallTimeoutError` (under asyncio; under another event loop the request's own timeouts must do).
     """
 
     def __init__(
@@ -153,21 +163,22 @@ class _Guard:
 class _Call:
     """One request under way, with its permit."""
 
-    __slots__ = ("_config", "_permit", "deadline", "request")
+    __slots__ = ("_config", "_permit", "request", "time_left")
 
     def __init__(self, breaker: CircuitBreaker, request: httpx.Request) -> None:
         self._config = config = breaker.config
         self._permit: Permit = breaker.acquire()
-        self.deadline: float | None = None
+        self.time_left: float | None = None
         limit = None if config.mode is Mode.DISABLED else config.call_timeout
         if limit is None:
             self.request = request
         else:
-            self.request = _within(request, limit)
-            self.deadline = _loop_time_in(limit)
+            self.time_left = limit if _has_loop() else None
+            self.request = _within(request, limit, limit if self.time_left is None else limit * _POOL_SHARE)
 
     def answered(self, response: httpx.Response) -> bool:
         """Judge the status; whether the body still decides."""
+        self._permit.stop()
         outcome = Classifier(self._config).of_http_status(response.status_code)
         if outcome is Outcome.FAILURE:
             self._permit.settle(outcome, f"HTTP {response.status_code}")
@@ -183,8 +194,17 @@ class _Call:
     def fail(self, error: BaseException) -> None:
         if isinstance(error, CallTimeoutError):
             self._permit.settle(Outcome.FAILURE, error_name(error))
+        elif isinstance(error, _OWN_ERRORS) and not self._lists(error):
+            self._permit.ignore()
         else:
             self._permit.failure(error)
+
+    def _lists(self, error: BaseException) -> bool:
+        if not self._config.failure_exceptions:
+            return False
+        # The breaker's own, so that a path that does not exist is told once.
+        classifier = self._permit.breaker._classifier  # noqa: SLF001  # see above
+        return classifier.of_exception(error) is Outcome.FAILURE
 
 
 class _Body(httpx.SyncByteStream):
@@ -237,22 +257,27 @@ class _AsyncBody(httpx.AsyncByteStream):
 
 
 class _Deadline:
-    """Cuts what runs inside once the call's time is over."""
+    """Cuts what runs inside once the call's time is used up, and takes off what it used."""
 
-    __slots__ = ("_scope",)
+    __slots__ = ("_call", "_scope", "_started")
 
     def __init__(self, call: _Call) -> None:
-        self._scope = None if call.deadline is None else asyncio.timeout_at(call.deadline)
+        self._call = call
+        self._scope: asyncio.Timeout | None = None
+        self._started = 0.0
 
     async def __aenter__(self) -> None:
-        if self._scope is not None:
+        if self._call.time_left is not None:
+            self._started = asyncio.get_running_loop().time()
+            self._scope = asyncio.timeout_at(self._started + self._call.time_left)
             await self._scope.__aenter__()
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        if self._scope is None:
+        if self._scope is None or self._call.time_left is None:
             return
+        self._call.time_left -= asyncio.get_running_loop().time() - self._started
         try:
             await self._scope.__aexit__(kind, error, traceback)
         except TimeoutError as cut:
@@ -263,12 +288,15 @@ def _origin(url: httpx.URL) -> str:
     return f"{url.scheme}://{url.netloc.decode('ascii')}"
 
 
-def _within(request: httpx.Request, limit: float) -> httpx.Request:
-    """The same request with no timeout above `limit`. The user's own stays as it is: a redirect reuses it."""
+def _within(request: httpx.Request, limit: float, pool: float) -> httpx.Request:
+    """The same request with no timeout above `limit`, nor above `pool` for a place in the pool. The user's own stays as it is: a redirect reuses it."""
     given = request.extensions.get("timeout") or {}
     if not isinstance(given, dict):
         return request
-    timeout = {name: limit if given.get(name) is None else min(limit, given[name]) for name in _TIMEOUTS}
+    limits = {**dict.fromkeys(_TIMEOUTS, limit), "pool": pool}
+    timeout = {
+        name: most if given.get(name) is None else min(most, given[name]) for name, most in limits.items()
+    }
     return httpx.Request(
         request.method,
         request.url,
@@ -278,8 +306,9 @@ def _within(request: httpx.Request, limit: float) -> httpx.Request:
     )
 
 
-def _loop_time_in(seconds: float) -> float | None:
+def _has_loop() -> bool:
     try:
-        return asyncio.get_running_loop().time() + seconds
+        asyncio.get_running_loop()
     except RuntimeError:  # a thread without a loop, or the loop of another library
-        return None
+        return False
+    return True

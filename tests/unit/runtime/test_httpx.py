@@ -4,13 +4,11 @@ import asyncio
 import gc
 import socket
 import threading
-from collections.abc import AsyncIterator, Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import AsyncIterator, Iterator
 
 import httpx
 import pytest
 
-from switchgear.breaker import CircuitBreaker
 from switchgear.config import CircuitConfig
 from switchgear.errors import CircuitOpenError
 from switchgear.httpx import AsyncCircuitBreakerTransport, CallTimeoutError, CircuitBreakerTransport
@@ -18,114 +16,7 @@ from switchgear.registry import Registry
 from switchgear.states import CircuitState, Outcome
 from switchgear.targets import HostTarget
 from tests.unit.runtime.support import document, eventually, eventually_async
-
-CONFIG = CircuitConfig(consecutive_failures=2, open_duration=60.0)
-
-
-class Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    hang = threading.Event()
-
-    def do_GET(self) -> None:
-        kind, _, rest = self.path.strip("/").partition("/")
-        getattr(self, f"answer_{kind}")(rest)
-
-    do_POST = do_GET  # noqa: N815  # the base class asks for this name
-
-    def answer_status(self, status: str) -> None:
-        length = int(self.headers.get("Content-Length", 0))
-        body = self.rfile.read(length) or b"hello"
-        self.send_response(int(status))
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def answer_redirect(self, rest: str) -> None:
-        self.send_response(302)
-        self.send_header("Location", f"/{rest}")
-        self.send_header("Content-Length", "0")
-        self.end_headers()
-
-    def answer_break(self, _: str) -> None:
-        self.send_response(200)
-        self.send_header("Content-Length", "1000000")
-        self.end_headers()
-        self.wfile.write(b"only this")
-        self.close_connection = True
-
-    def answer_drop(self, _: str) -> None:
-        self.close_connection = True
-
-    def answer_hang(self, _: str) -> None:
-        self.hang.wait(30)
-        self.close_connection = True
-
-    def answer_stall(self, _: str) -> None:
-        self.send_response(200)
-        self.send_header("Content-Length", "10")
-        self.end_headers()
-        self.wfile.write(b"12345")
-        self.wfile.flush()
-        self.hang.wait(30)
-        self.close_connection = True
-
-    def log_message(self, *_: object) -> None:
-        pass
-
-
-class Server(ThreadingHTTPServer):
-    daemon_threads = True
-
-    def handle_error(self, request: object, client_address: object) -> None:
-        pass
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[str]:
-    server = Server(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_address[1]}"
-    Handler.hang.set()
-    server.shutdown()
-    server.server_close()
-    thread.join()
-
-
-@pytest.fixture
-def registry() -> Registry:
-    return Registry()
-
-
-def counted(breaker: CircuitBreaker) -> dict[str, int]:
-    return {outcome.value: total for outcome, total in breaker.reading().calls.items() if total}
-
-
-@pytest.fixture(params=["sync", "async"])
-def get(request: pytest.FixtureRequest, registry: Registry) -> Callable[..., httpx.Response]:
-    """One GET (or another method) by a client of its own, sync or async."""
-
-    def get_sync(
-        url: str, config: CircuitConfig = CONFIG, method: str = "GET", **more: object
-    ) -> httpx.Response:
-        transport = CircuitBreakerTransport(registry=registry, default=config)
-        with httpx.Client(transport=transport, follow_redirects=True) as client:
-            return client.request(method, url, **more)  # type: ignore[arg-type]  # as httpx takes them
-
-    def get_async(
-        url: str, config: CircuitConfig = CONFIG, method: str = "GET", **more: object
-    ) -> httpx.Response:
-        async def run() -> httpx.Response:
-            transport = AsyncCircuitBreakerTransport(registry=registry, default=config)
-            async with httpx.AsyncClient(transport=transport, follow_redirects=True) as client:
-                return await client.request(method, url, **more)  # type: ignore[arg-type]  # as httpx takes them
-
-        return asyncio.run(run())
-
-    return get_sync if request.param == "sync" else get_async
-
-
-Get = Callable[..., httpx.Response]
+from tests.unit.runtime.web import CONFIG, Get, counted
 
 
 def test_a_good_answer_is_a_success(server: str, registry: Registry, get: Get) -> None:
