@@ -1,8 +1,10 @@
 """`with breaker:` wherever a with statement can be: in generators, exit stacks, and under calls by hand."""
 
-from collections.abc import Iterator
+import asyncio
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, AsyncExitStack, ExitStack
 from contextvars import Context, copy_context
+from functools import partial
 from threading import Thread
 
 import pytest
@@ -19,6 +21,18 @@ def guarded(breaker: CircuitBreaker, fails: bool = False) -> Iterator[int]:
             raise BrokenError
 
 
+def in_a_thread(function: Callable[[], object]) -> None:
+    thread = Thread(target=function)
+    thread.start()
+    thread.join()
+
+
+def _entered(breaker: CircuitBreaker) -> ExitStack:
+    stack = ExitStack()
+    stack.enter_context(breaker)
+    return stack
+
+
 def test_a_generator_may_end_in_another_context() -> None:
     breaker = make()
     stream = guarded(breaker)
@@ -32,9 +46,7 @@ def test_a_generator_may_end_in_another_thread() -> None:
     breaker = make()
     stream = guarded(breaker)
     next(stream)
-    thread = Thread(target=stream.close)  # type: ignore[attr-defined]  # it is a generator
-    thread.start()
-    thread.join()
+    in_a_thread(stream.close)  # type: ignore[attr-defined]  # it is a generator
     assert totals(breaker) == {"cancelled": 1}
 
 
@@ -74,6 +86,34 @@ def test_an_exit_stack_may_hold_it() -> None:
     assert totals(breaker) == {"success": 2, "failure": 1}
 
 
+def test_an_exit_stack_may_close_in_another_thread_or_context() -> None:
+    breaker = make()
+    stack = ExitStack()
+    stack.enter_context(breaker)
+    stack.enter_context(breaker)
+    in_a_thread(stack.close)
+    Context().run(ExitStack().enter_context, breaker)
+    failing = Context().run(_entered, breaker)
+    with pytest.raises(BrokenError), failing:
+        raise BrokenError
+    assert totals(breaker) == {"success": 2, "cancelled": 1, "failure": 1}
+    assert breaker.reading().in_flight == 0
+
+
+async def test_an_async_exit_stack_may_be_entered_and_closed_by_tasks() -> None:
+    breaker = make()
+    stack = AsyncExitStack()
+    await asyncio.create_task(stack.enter_async_context(breaker))
+    await asyncio.create_task(stack.aclose())
+    assert totals(breaker) == {"success": 1}
+
+
+def test_an_exit_stack_that_is_dropped_gives_its_place_back() -> None:
+    breaker = make()
+    ExitStack().enter_context(breaker)
+    assert breaker.reading().in_flight == 0
+
+
 async def test_an_async_exit_stack_may_hold_it() -> None:
     breaker = make()
     async with AsyncExitStack() as stack:
@@ -103,6 +143,35 @@ def test_enter_and_exit_may_be_called_by_hand() -> None:
     breaker.__exit__(None, None, None)
     breaker.__exit__(None, None, None)
     assert totals(breaker) == {"success": 1, "failure": 1}
+
+
+def test_who_enters_by_hand_may_exit_elsewhere() -> None:
+    breaker, other = make(), make()
+    in_a_thread(breaker.__enter__)
+    in_a_thread(other.__enter__)
+    breaker.__exit__(None, None, None)
+    in_a_thread(partial(other.__exit__, None, None, None))
+    assert totals(breaker) == totals(other) == {"success": 1}
+    assert breaker.reading().in_flight == other.reading().in_flight == 0
+
+
+def test_who_enters_by_hand_exits_what_was_entered_here_before_what_was_entered_elsewhere() -> None:
+    breaker = make()
+    breaker.__enter__()
+    breaker.reset()
+    in_a_thread(breaker.__enter__)
+    CircuitBreaker.__exit__(breaker, None, None, None)
+    assert breaker.reading().window_calls == 0, "it belongs to the circuit before the reset"
+    breaker.__exit__(None, None, None)
+    assert breaker.reading().window_calls == 1
+
+
+def test_a_pushed_exit_ends_what_was_entered_by_hand() -> None:
+    breaker = make()
+    breaker.__enter__()
+    with ExitStack() as stack:
+        stack.push(breaker)
+    assert totals(breaker) == {"success": 1}
 
 
 def test_an_exit_that_was_fetched_and_dropped_disturbs_no_block() -> None:
