@@ -5,6 +5,7 @@ import sys
 from importlib.util import find_spec
 
 from .config import CircuitConfig
+from .errors import CircuitOpenError
 from .states import Outcome
 
 __all__ = ["Classifier", "error_name"]
@@ -35,9 +36,17 @@ class Classifier:
     def of_exception(self, error: BaseException) -> Outcome:
         """Ignored exceptions first, then failures; what is neither was still an answer of the target: a success.
 
-        What is not an `Exception` (a cancellation, an exit) counts only if it is listed. A group that is not listed
-        itself is what its exceptions come to: a failure if one of them is, else cancelled, else a success, else ignored.
+        What is not an `Exception` (a cancellation, an exit) counts only if it is listed, and so does the rejection by
+        a breaker inside the call, which says nothing about the target. A group that is not listed itself is what its
+        exceptions come to: a failure if one of them is, else cancelled, else a success, else ignored.
         """
+        try:
+            return self._judged(error)
+        except Exception:  # it has attributes of its own making
+            _log.error("an exception cannot be judged; the call counts as a failure")  # nor shown
+            return Outcome.FAILURE
+
+    def _judged(self, error: BaseException) -> Outcome:
         if not isinstance(error, BaseExceptionGroup) or self._is_listed(error):
             return self._of_one(error)
         found = set()
@@ -60,6 +69,8 @@ class Classifier:
             return Outcome.FAILURE
         if not isinstance(error, Exception):
             return Outcome.CANCELLED
+        if isinstance(error, CircuitOpenError):
+            return Outcome.IGNORED
         code = _grpc_code(error)
         if code is not None:
             return Outcome.FAILURE if code in self._config.failure_grpc_statuses else Outcome.SUCCESS
@@ -91,7 +102,11 @@ def error_name(error: BaseException | None) -> str | None:
     if error is None:
         return None
     kind = type(error)
-    return kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
+    try:
+        name = f"{kind.__module__}.{kind.__qualname__}"
+    except Exception:  # a type with names of its own making
+        return "Exception"
+    return name.removeprefix("builtins.")
 
 
 class _ExceptionTypes:

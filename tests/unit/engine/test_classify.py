@@ -13,10 +13,10 @@ from typing import Any
 import grpc  # type: ignore[import-untyped]  # it comes without types
 import pytest
 
-from switchgear import CircuitConfig, Outcome
+from switchgear import CircuitConfig, CircuitOpenError, CircuitState, Outcome
 from switchgear.classify import Classifier, error_name
 
-from .support import BrokenError, make, totals
+from .support import BrokenError, fail_with, make, totals
 
 FAILURE, SUCCESS, IGNORED, CANCELLED = Outcome.FAILURE, Outcome.SUCCESS, Outcome.IGNORED, Outcome.CANCELLED
 
@@ -25,7 +25,50 @@ def judge(error: BaseException, **config: Any) -> Outcome:
     return Classifier(CircuitConfig(**config)).of_exception(error)
 
 
+class _HostileType(type):
+    def __getattribute__(cls, name: str) -> Any:
+        if name in {"__module__", "__qualname__", "__name__"}:
+            raise RuntimeError("no")
+        return super().__getattribute__(name)
+
+
+class _NamelessError(Exception, metaclass=_HostileType):
+    pass
+
+
+class _FacelessError(Exception):
+    @property  # type: ignore[misc]  # isinstance asks for it
+    def __class__(self) -> Any:
+        raise RuntimeError("no")
+
+
 class TestExceptions:
+    @pytest.mark.parametrize("kind", [_NamelessError, _FacelessError], ids=["nameless", "faceless"])
+    def test_a_hostile_exception_reaches_its_caller_and_is_a_failure(self, kind: type[Exception]) -> None:
+        breaker = make()
+        error = kind()
+        fail_with(breaker, error)
+        with pytest.raises(kind) as caught, breaker:
+            raise error
+        assert caught.value is error
+        breaker.acquire().failure(error)
+        assert totals(breaker) == {"failure": 3}
+        assert breaker.reading().in_flight == 0
+        assert error_name(_NamelessError()) == "Exception"
+
+    def test_a_rejection_by_a_breaker_inside_says_nothing_about_the_target(self) -> None:
+        inner, outer = make(), make(consecutive_failures=1)
+        inner.trip()
+        for _ in range(3):
+            with pytest.raises(CircuitOpenError):
+                outer.call(inner.call, str)
+        assert totals(outer) == {"ignored": 3}
+        rejection = CircuitOpenError("inner", CircuitState.OPEN)
+        assert judge(rejection, failure_exceptions=(OSError,)) is IGNORED
+        assert judge(rejection, failure_exceptions=(CircuitOpenError,)) is FAILURE
+        assert judge(rejection, failure_exceptions=("switchgear.CircuitOpenError",)) is FAILURE
+        assert judge(ExceptionGroup("two", [rejection, KeyError()])) is FAILURE
+
     def test_without_lists_every_exception_is_a_failure(self) -> None:
         assert judge(BrokenError()) is FAILURE
         assert judge(AssertionError()) is FAILURE
