@@ -15,14 +15,16 @@ import random as random_module
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Any, ParamSpec, Self, TypeVar
+from types import CoroutineType
+from typing import Any, ParamSpec, Self, TypeVar
 from weakref import ref
 
 from .backoff import open_period
 from .blocks import AsyncBlock, Block, Exit, begin_block
 from .classify import Classifier, error_name
+from .clocks import contained, timeout_scope
 from .config import CircuitConfig, Mode
-from .decorate import Guarded, guard
+from .decorate import Guarded, guard, refuse_coroutine
 from .errors import CircuitOpenError, ConcurrencyLimitError
 from .forks import Stage, after_fork
 from .locks import Lock
@@ -33,9 +35,6 @@ from .snapshots import Snapshot
 from .states import CircuitState, Outcome
 from .transitions import Listener, Transition, tell
 from .windows import Contents, refilled
-
-if TYPE_CHECKING:
-    import asyncio
 
 __all__ = ["CircuitBreaker"]
 
@@ -61,7 +60,7 @@ class CircuitBreaker:
         name: What metrics, logs and errors call it.
         config: When it opens and how it recovers; replaced as a whole by `apply`.
         policy: `namespace/name` of the policy the config comes from, or empty.
-        clock: Monotonic seconds.
+        clock: Monotonic seconds. While one of these three raises, a default takes its place.
         wall_clock: Seconds since the epoch; only for what leaves the process (metrics, snapshots, transitions).
         random: Numbers in 0..1, for the jitter.
     """
@@ -100,9 +99,9 @@ class CircuitBreaker:
         self.name = name
         self._config = config or CircuitConfig()
         self._policy = policy
-        self._clock = clock
-        self._wall_clock = wall_clock
-        self._random = random
+        self._clock = contained(clock, time.monotonic)
+        self._wall_clock = contained(wall_clock, time.time)
+        self._random = contained(random, lambda: 0.5)
         self._classifier = Classifier(self._config)
         self._phase: Phase = Closed.fresh(self._config)
         self._history: _History = (self._visible_state(), {})
@@ -123,6 +122,7 @@ class CircuitBreaker:
 
         Raises:
             CircuitOpenError: The call was not made.
+            TypeError: It returned a coroutine, which `call_async` is for.
         """
         if self._config.mode is _DISABLED:
             return function(*args, **kwargs)
@@ -132,6 +132,8 @@ class CircuitBreaker:
         except BaseException as error:
             permit.failure(error)
             raise
+        if type(result) is CoroutineType:
+            refuse_coroutine(function, permit, result)
         permit.success(result)
         return result
 
@@ -148,7 +150,7 @@ class CircuitBreaker:
         if config.mode is _DISABLED:
             return await function(*args, **kwargs)
         permit = self.acquire()
-        scope = None if config.call_timeout is None else _timeout_scope(config.call_timeout)
+        scope = None if config.call_timeout is None else timeout_scope(config.call_timeout)
         try:
             if scope is None:
                 result = await function(*args, **kwargs)
@@ -487,9 +489,3 @@ class CircuitBreaker:
         self._pending.clear()
         if isinstance(self._phase, HalfOpen):
             self._phase.probes.clear()
-
-
-def _timeout_scope(seconds: float) -> "asyncio.Timeout":
-    from asyncio import timeout  # noqa: PLC0415  # only programs that run on it pay for it
-
-    return timeout(seconds)

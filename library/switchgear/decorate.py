@@ -1,6 +1,6 @@
 """Guarding every kind of callable: it stays the same callable, with the breaker around each call."""
 
-from collections.abc import AsyncGenerator, Callable, Generator
+from collections.abc import AsyncGenerator, Callable, Coroutine, Generator
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial, wraps
 from inspect import isasyncgenfunction, iscoroutinefunction, isgeneratorfunction
@@ -10,8 +10,9 @@ from .errors import CircuitOpenError
 
 if TYPE_CHECKING:
     from .breaker import CircuitBreaker
+    from .permit import Permit
 
-__all__ = ["Guarded", "guard"]
+__all__ = ["Guarded", "guard", "refuse_coroutine"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 Function = Callable[..., Any]
@@ -49,10 +50,26 @@ def guard(breaker: "CircuitBreaker", function: F, fallback: Function | None) -> 
     return cast("F", wraps(function)(_wrapper_for(function)(breaker, function, fallback)))
 
 
+def refuse_coroutine(function: Function, permit: "Permit", coroutine: object) -> None:
+    """Give back the permit of a call whose work has not even begun: it was to be awaited.
+
+    Raises:
+        TypeError: Always.
+    """
+    assert isinstance(coroutine, Coroutine)
+    permit.cancel()
+    coroutine.close()
+    raise TypeError(
+        f"{function!r} returned a coroutine: use call_async, or decorate the async function itself"
+    )
+
+
 def _wrapper_for(function: Function) -> "Callable[[CircuitBreaker, Function, Function | None], Function]":
     body = function
     while isinstance(body, partial):
         body = body.func
+    if isinstance(body, type):  # its instances may be async callables; making one is not
+        return _sync_wrapper
     for candidate in (body, getattr(body, "__call__", None)):  # noqa: B004  # the method, to see what kind it is
         if iscoroutinefunction(candidate):
             return _async_wrapper

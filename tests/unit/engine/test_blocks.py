@@ -11,7 +11,7 @@ import pytest
 
 from switchgear import CircuitBreaker, CircuitOpenError
 
-from .support import BrokenError, make, totals
+from .support import BrokenError, Clock, make, totals
 
 
 def guarded(breaker: CircuitBreaker, fails: bool = False) -> Iterator[int]:
@@ -193,9 +193,10 @@ def test_it_is_a_context_manager_to_everybody() -> None:
 
 
 def test_a_listener_that_uses_the_breaker_leaves_the_block_its_permit() -> None:
-    breaker = make(open_duration=0.001)
+    clock = Clock()
+    breaker = make(clock, open_duration=0.001)
     breaker.trip()
-    breaker._clock.advance(1.0)  # type: ignore[attr-defined]  # the test's clock
+    clock.advance(1.0)
 
     @breaker.on_transition
     def use(transition: object) -> None:

@@ -86,6 +86,33 @@ class TestFunctions:
         assert isinstance(breaker(Adding)(), Adding)
         assert totals(breaker) == {"success": 5}
 
+    async def test_a_class_whose_instances_are_async_callables_is_still_a_class(self) -> None:
+        class Client:
+            async def __call__(self) -> str:
+                return "fine"
+
+        breaker = make()
+        client = breaker(Client)()
+        assert isinstance(client, Client)
+        assert isinstance(breaker(partial(Client))(), Client)
+        assert await breaker(client)() == "fine"
+        assert totals(breaker) == {"success": 3}
+
+    def test_a_coroutine_is_refused_where_nobody_awaits_it(self) -> None:
+        async def fetch() -> str:
+            return "fine"
+
+        breaker = make()
+        lazy: Callable[[], object] = breaker(lambda: fetch())  # noqa: PLW0108  # no async function
+        calls: list[Callable[[], object]] = [partial(breaker.call, fetch), lazy]
+        for call in calls:
+            with pytest.raises(
+                TypeError, match="returned a coroutine: use call_async, or decorate the async"
+            ):
+                call()
+        assert totals(breaker) == {"cancelled": 2}
+        assert breaker.reading().in_flight == 0
+
     @pytest.mark.parametrize("thing", [None, 3, "text", property(lambda self: 1)])
     def test_what_cannot_be_called_cannot_be_guarded(self, thing: Any) -> None:
         with pytest.raises(TypeError, match="cannot be guarded"):
@@ -104,7 +131,7 @@ class TestFunctions:
         inner.trip()
         with pytest.raises(CircuitOpenError):
             guarded()
-        assert totals(outer) == {"success": 1, "failure": 1}
+        assert totals(outer) == {"success": 1, "ignored": 1}
 
 
 class TestFallback:
