@@ -11,7 +11,8 @@ import threading
 import time
 import weakref
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from .breaker import CircuitBreaker
@@ -35,19 +36,28 @@ MOST_BREAKERS = 1000
 MOST_CACHED = 4096
 """Spellings of URLs whose breaker is remembered."""
 
+LOOKED_AT = 16
+"""Breakers among which the one is chosen that makes room for a newcomer."""
+
 _LONGEST_CACHED = 300
+_CLOSED = frozenset({CircuitState.CLOSED, CircuitState.DISABLED})
+_OPEN = frozenset({CircuitState.OPEN, CircuitState.FORCED_OPEN})
 _STRAIGHT_THROUGH = CircuitConfig(mode=Mode.DISABLED)
 _log = logging.getLogger("switchgear")
 
 
 @dataclass(slots=True)
 class _Record:
-    """A breaker that is kept. `used` is when it was last asked for, on the registry's clock."""
+    """A breaker that is kept.
+
+    `used` is when it was last asked for, on the registry's clock; `spellings` are those under which it is cached.
+    """
 
     home: Home
     breaker: CircuitBreaker
     default: CircuitConfig | None
     used: float
+    spellings: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +145,7 @@ class Registry:
 
     @property
     def policies(self) -> "tuple[PolicyDocument, ...]":
-        """The policies in force, by name."""
+        """The policies in force, each as its document, sorted by `namespace/name`."""
         return self._routes.documents
 
     def apply(self, documents: "Iterable[PolicyDocument]") -> None:
@@ -220,9 +230,12 @@ class Registry:
 
     def _cache(self, cache: dict[str, _Record], spelling: str, record: _Record) -> None:
         if len(cache) >= MOST_CACHED:
+            for cached in cache.values():
+                cached.spellings.clear()
             cache.clear()
         if len(spelling) <= _LONGEST_CACHED:
             cache[spelling] = record
+            record.spellings.append(spelling)
 
     def _use(self, record: _Record, default: CircuitConfig | None) -> CircuitBreaker:
         record.used = self._clock()
@@ -277,6 +290,7 @@ class Registry:
         groups: dict[str, dict[Home, _Record]] = {}
         crowded_out = []
         for record in [record for group in self._groups.values() for record in group.values()]:
+            record.spellings.clear()
             route = routes.route_of(record.home)
             group = groups.setdefault(route.group, {})
             if route.key in group or len(group) >= MOST_BREAKERS:
@@ -289,19 +303,24 @@ class Registry:
             self._park(record, listed=True)
 
     def _make_room(self, group: str, newcomer: _Record) -> None:
-        """Let the longest unused go: an idle closed breaker if there is one, else another."""
+        """Let one go, of the few whose turn it is to be looked at: see `_dispensable`."""
         with self._lock:
-            records = sorted(self._groups.get(group, {}).items(), key=lambda item: item[1].used)
-        others = [(key, record) for key, record in records if record is not newcomer]
-        if len(others) < MOST_BREAKERS:
-            return
+            kept = self._groups.get(group, {})
+            if len(kept) <= MOST_BREAKERS:
+                return
+            candidates = [item for item in islice(kept.items(), LOOKED_AT) if item[1] is not newcomer]
+            for key, record in candidates:  # to the end, so that each comes to its turn
+                del kept[key]
+                kept[key] = record
         # Looked at without the lock: looking can bring a due change of state, and with it a listener.
-        key, record = next((item for item in others if _is_idle(item[1].breaker)), others[0])
+        key, record = _dispensable(candidates)
         with self._lock:
             kept = self._groups.get(group, {})
             if kept.get(key) is record:
                 del kept[key]
-                self._by_name, self._by_url = {}, {}
+                cache = self._by_name if isinstance(record.home, str) else self._by_url
+                for spelling in record.spellings:
+                    cache.pop(spelling, None)
                 self._park(record, listed=False)
 
     def _park(self, record: _Record, *, listed: bool) -> None:
@@ -353,9 +372,17 @@ def _spelling(url: object) -> str:
     return text if end < 0 else text[:end]
 
 
-def _is_idle(breaker: CircuitBreaker) -> bool:
-    reading = breaker.reading()
-    return reading.state in {CircuitState.CLOSED, CircuitState.DISABLED} and not reading.in_flight
+def _dispensable(candidates: "list[tuple[Home, _Record]]") -> "tuple[Home, _Record]":
+    """The longest unused that is closed and idle; else that is not open; else of all."""
+    by_use = sorted(candidates, key=lambda item: item[1].used)
+    not_open = []
+    for item in by_use:
+        state = item[1].breaker.state
+        if state in _CLOSED and not item[1].breaker.reading().in_flight:
+            return item
+        if state not in _OPEN:
+            not_open.append(item)
+    return not_open[0] if not_open else by_use[0]
 
 
 def _check_name(name: object) -> None:

@@ -3,7 +3,6 @@
 import gc
 import os
 import threading
-from collections.abc import Callable
 
 import pytest
 
@@ -11,7 +10,7 @@ from switchgear.breaker import CircuitBreaker
 from switchgear.config import CircuitConfig, CountWindow, Mode
 from switchgear.errors import CircuitOpenError
 from switchgear.policy import PolicyDocument
-from switchgear.registry import MOST_BREAKERS, Registry
+from switchgear.registry import Registry
 from switchgear.states import CircuitState
 from switchgear.targets import HostTarget, NameTarget, ServiceTarget, Target
 from switchgear.transitions import Transition
@@ -275,65 +274,6 @@ class TestPolicyChanges:
         fail(registry.breaker("new", STRICT))
 
         assert heard == ["old", "new"]
-
-
-class TestBounds:
-    def test_a_wildcard_keeps_a_thousand_hosts_and_the_longest_unused_idle_closed_one_leaves(self) -> None:
-        ticks = iter(range(10**9))
-        registry = Registry(clock=lambda: float(next(ticks)))
-        registry.apply([policy(HostTarget("*.example"))])
-
-        def host(number: int) -> CircuitBreaker:
-            return registry.breaker_for(f"http://h{number}.example")
-
-        fail(host(0))
-        permit = host(1).acquire()
-        for number in range(2, MOST_BREAKERS):
-            host(number)
-        host(2)
-        host(MOST_BREAKERS)
-
-        names = {breaker.name for breaker in registry.breakers()}
-        assert len(names) == MOST_BREAKERS
-        assert {"h0.example", "h1.example", "h2.example", f"h{MOST_BREAKERS}.example"} <= names
-        assert "h3.example" not in names
-        permit.success()
-
-    def test_one_that_left_but_is_held_follows_its_policy_and_is_found_again(
-        self, registry: Registry
-    ) -> None:
-        registry.apply([policy(HostTarget("*.example"))])
-        held = registry.breaker_for("http://held.example")
-        for number in range(MOST_BREAKERS):
-            registry.breaker_for(f"http://h{number}.example")
-        assert held not in registry.breakers()
-
-        registry.apply([policy(HostTarget("*.example"), config=FORCED)])
-        assert state_of(held) is CircuitState.FORCED_OPEN
-        assert registry.breaker_for("http://held.example") is held
-
-    def test_many_open_circuits_do_not_break_the_bound(self, registry: Registry) -> None:
-        registry.apply([policy(HostTarget("*.example"), config=FORCED)])
-        for number in range(MOST_BREAKERS + 50):
-            registry.breaker_for(f"http://h{number}.example")
-
-        assert len(registry.breakers()) == MOST_BREAKERS
-
-    @pytest.mark.parametrize(
-        "ask",
-        [
-            lambda registry, n: registry.breaker(f"n{n}", LENIENT),
-            lambda registry, n: registry.breaker_for(f"http://h{n}.example", LENIENT),
-        ],
-        ids=["names", "URLs"],
-    )
-    def test_names_and_urls_without_a_policy_are_bounded_too(
-        self, registry: Registry, ask: Callable[[Registry, int], CircuitBreaker]
-    ) -> None:
-        for number in range(MOST_BREAKERS + 10):
-            ask(registry, number)
-
-        assert len(registry.breakers()) == MOST_BREAKERS
 
 
 class TestMemory:
