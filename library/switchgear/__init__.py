@@ -6,7 +6,7 @@ from .errors import CircuitOpenError, ConcurrencyLimitError
 from .permit import Permit
 from .reading import BreakerReading
 from .registry import Registry
-from .runtime import breaker, breaker_for, configure, default_registry
+from .runtime import breaker, breaker_for, configure, default_registry, metrics_port
 from .snapshots import Snapshot
 from .states import CircuitState, Outcome
 from .transitions import Transition
@@ -30,4 +30,5 @@ __all__ = [
     "breaker_for",
     "configure",
     "default_registry",
+    "metrics_port",
 ]

@@ -117,7 +117,7 @@ class PolicyDirectory:
 
     def _parse(self, file: KeyFile) -> PolicyDocument:
         if file.content is None:
-            raise PolicyError("unreadable", f"cannot be read: {file.problem}")
+            raise PolicyError("unreadable", f"cannot be read: {_why(file.problem)}")
         document = PolicyDocument.from_json(file.content)
         namespace = document.policy.partition("/")[0]
         if self._namespace and namespace != self._namespace:
@@ -140,7 +140,7 @@ class PolicyDirectory:
             (best, document), *others = sorted(claimants, key=lambda claim: self._rank(*claim))
             documents.append(document)
             for name, _ in others:
-                message = f"is policy {policy} like {best}, which counts: remove one of the two"
+                message = f"policy {policy} is in {best} too, which counts: remove one of the two"
                 problems.setdefault(name, _Problem("duplicate", message))
         return documents, problems
 
@@ -156,18 +156,20 @@ class PolicyDirectory:
         before, self._problems = self._problems, problems
         for name, problem in problems.items():
             if before.get(name) != problem:
-                _log.warning("policies: %s %s", self._name(name), problem.message[:_LONGEST_MESSAGE])
+                subject = f"{self._path}/{name}:" if name else self._path
+                _log.warning("policies: %s %s", subject, problem.message[:_LONGEST_MESSAGE])
                 if problem.reason:
                     self._count_error(problem.reason)
         for name in before.keys() - problems.keys():
-            _log.info("policies: %s is in order again", self._name(name))
-
-    def _name(self, key: str) -> str:
-        return f"{self._path}/{key}" if key else self._path
+            _log.info("policies: %s is in order again", f"{self._path}/{name}" if name else self._path)
 
     def _start_over_in_child(self) -> None:
         self._lock = threading.Lock()
         self._applied = None  # another thread may have been in the middle of applying
+
+
+def _why(error: OSError | None) -> str:
+    return str((error and error.strerror) or error)
 
 
 def _is_torn_away(before: Volume, now: Volume) -> bool:

@@ -170,7 +170,8 @@ def configure(
 
     Args:
         policy_dir: The directory of policies (SWITCHGEAR_POLICY_DIR, default /etc/switchgear). It may appear later.
-        metrics_port: Serve /metrics on this port (SWITCHGEAR_METRICS_PORT, default: not at all); 0 for any free one.
+        metrics_port: Serve /metrics on this port (SWITCHGEAR_METRICS_PORT, default: not at all); 0 for any free one,
+            which `switchgear.metrics_port()` tells.
         metrics_address: The address to serve on (SWITCHGEAR_METRICS_ADDRESS, default: all addresses).
         state_dir: Keep state across a restart in this directory (SWITCHGEAR_STATE_DIR, default: not at all).
         namespace: The namespace that this process runs in (see `switchgear.identity` for how it is found otherwise).
@@ -210,7 +211,7 @@ def default_registry() -> Registry:
 
 
 def metrics_port() -> int | None:
-    """The port that /metrics is served on; None if it is not served."""
+    """The port that `configure()` serves /metrics on, also after `metrics_port=0`; None if it is not served."""
     return _runtime.metrics_port
 
 

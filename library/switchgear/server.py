@@ -16,7 +16,7 @@ from .forks import Stage, after_fork
 __all__ = ["MetricsServer"]
 
 MOST_CONNECTIONS = 16
-"""Connections served at a time. The oldest makes room for a new one once it has had its fair time."""
+"""Connections served at a time. A new one waits for a place: the oldest makes room once it has had its fair time."""
 
 FAIR_TIME = 1.0
 """Seconds that a connection may keep its place while others wait; a scrape takes a few milliseconds."""
@@ -54,7 +54,7 @@ class MetricsServer:
             self._server = _Server(_listen(address, port), self._render)
         except (OSError, OverflowError, UnicodeError) as error:
             _log.error(
-                "metrics are not served: cannot listen on %s port %d: %s. "
+                "metrics are not served: cannot listen on %s, port %d: %s. "
                 "Free the port, or give another one to configure() or in SWITCHGEAR_METRICS_PORT",
                 address or "any address",
                 port,
@@ -97,7 +97,7 @@ class _Server:
         self.port: int = listener.getsockname()[1]
         self._listener = listener
         self._open: dict[socket.socket, float] = {}
-        self._lock = threading.Lock()
+        self._places = threading.Condition(threading.Lock())
         self._closed = False
 
     def accept_all(self) -> None:
@@ -114,7 +114,8 @@ class _Server:
     def close(self) -> None:
         self._closed = True
         _break(self._listener)  # wakes the thread that accepts, which then closes it
-        with self._lock:
+        with self._places:
+            self._places.notify_all()
             for connection in self._open:
                 _break(connection)
 
@@ -137,16 +138,19 @@ class _Server:
             raise
 
     def _admit(self, connection: socket.socket) -> bool:
-        now = time.monotonic()
-        with self._lock:
-            if len(self._open) >= MOST_CONNECTIONS:
+        """Wait until there is a place for it; False if the server ends before."""
+        with self._places:
+            while len(self._open) >= MOST_CONNECTIONS and not self._closed:
                 oldest = next(iter(self._open))
-                if now - self._open[oldest] < FAIR_TIME:
-                    return False
-                del self._open[oldest]
-                _break(oldest)
-            self._open[connection] = now
-        return True
+                wait = self._open[oldest] + FAIR_TIME - time.monotonic()
+                if wait > 0:
+                    self._places.wait(wait)
+                else:
+                    del self._open[oldest]
+                    _break(oldest)
+            if not self._closed:
+                self._open[connection] = time.monotonic()
+            return not self._closed
 
     def _serve(self, connection: socket.socket, client: object) -> None:
         try:
@@ -158,8 +162,9 @@ class _Server:
             self._end(connection)
 
     def _end(self, connection: socket.socket) -> None:
-        with self._lock:
+        with self._places:
             self._open.pop(connection, None)
+            self._places.notify_all()
         _break(connection)
         connection.close()
 

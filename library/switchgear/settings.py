@@ -1,8 +1,10 @@
 """What `configure()` is told, by arguments and by the environment: checked once, each bad value named."""
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
+from ipaddress import ip_address
 
 from .identity import check_namespace
 
@@ -10,6 +12,9 @@ __all__ = ["DEFAULT_POLICY_DIR", "Path", "Settings", "check_arguments", "read_en
 
 DEFAULT_POLICY_DIR = "/etc/switchgear"
 """Where the ConfigMap `switchgear-policies` is mounted unless something else is said."""
+
+_LABEL = r"[A-Za-z0-9_]([-A-Za-z0-9_]{0,61}[A-Za-z0-9_])?"
+_HOST_NAME = re.compile(rf"(?=.{{1,253}}\Z){_LABEL}(\.{_LABEL})*\.?")
 
 Path = str | os.PathLike[str]
 
@@ -49,8 +54,8 @@ def check_arguments(
         _check_port("metrics_port", metrics_port)
     if namespace is not None:
         check_namespace("namespace", namespace)
-    if metrics_address is not None and not isinstance(metrics_address, str):
-        raise ValueError(f"metrics_address is {metrics_address!r}: give an IP address or a host name")
+    if metrics_address is not None:
+        _check_address("metrics_address", metrics_address)
     if poll_interval is not None:
         _check_interval(poll_interval)
     return Settings(
@@ -72,10 +77,13 @@ def read_environment(environ: Mapping[str, str]) -> Settings:
     policy_dir = environ.get("SWITCHGEAR_POLICY_DIR")
     state_dir = environ.get("SWITCHGEAR_STATE_DIR")
     port = environ.get("SWITCHGEAR_METRICS_PORT")
+    address = environ.get("SWITCHGEAR_METRICS_ADDRESS")
+    if address:
+        _check_address("SWITCHGEAR_METRICS_ADDRESS", address)
     return Settings(
         policy_dir=_directory("SWITCHGEAR_POLICY_DIR", policy_dir) if policy_dir else None,
         metrics_port=_port_in_text("SWITCHGEAR_METRICS_PORT", port) if port else None,
-        metrics_address=environ.get("SWITCHGEAR_METRICS_ADDRESS") or None,
+        metrics_address=address or None,
         state_dir=_directory("SWITCHGEAR_STATE_DIR", state_dir) if state_dir else None,
     )
 
@@ -104,6 +112,21 @@ def _check_port(source: str, value: object) -> None:
     whole = isinstance(value, int) and not isinstance(value, bool)
     if not whole or not 0 <= value <= 65535:  # type: ignore[operator]  # it is an int here
         raise ValueError(f"{source} is {value!r}: give a port from 1 to 65535, or 0 for any free one")
+
+
+def _check_address(source: str, value: object) -> None:
+    if not isinstance(value, str) or not (not value or _HOST_NAME.fullmatch(value) or _is_ip_address(value)):
+        raise ValueError(
+            f"{source} is {value!r}: give an IP address or a host name, or none for all addresses"
+        )
+
+
+def _is_ip_address(text: str) -> bool:
+    try:
+        ip_address(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _check_interval(value: object) -> None:

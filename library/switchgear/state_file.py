@@ -171,7 +171,8 @@ class StateFile:
         except FileNotFoundError:
             return
         except (OSError, _UnusableError) as error:
-            _log.warning("state: %s is ignored: %s", self._slot.path, error)
+            why = (isinstance(error, OSError) and error.strerror) or error
+            _log.warning("state: %s is ignored: %s", self._slot.path, why)
             self._count_error("read")
 
     def _encode(self, snapshots: Iterable[Snapshot]) -> bytes:
@@ -281,13 +282,16 @@ def _claim(directory: str) -> _Slot:
 
 def _read(path: str) -> bytes:
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOFOLLOW)
-    with os.fdopen(descriptor, "rb") as file:
+    try:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
             raise _UnusableError("it is not a plain file")
         if status.st_size > LARGEST_STATE:
             raise _UnusableError(f"it has {status.st_size} bytes, above the limit of {LARGEST_STATE}")
-        return file.read(LARGEST_STATE + 1)
+        with os.fdopen(descriptor, "rb", closefd=False) as file:
+            return file.read(LARGEST_STATE + 1)
+    finally:
+        os.close(descriptor)
 
 
 def _replace(path: str, content: bytes) -> None:

@@ -121,12 +121,16 @@ def _read_key(name: str, directory: int, known: Fingerprint | None, now: float) 
 def _read_file(name: str, directory: int) -> KeyFile:
     flags = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
     descriptor = os.open(name, flags, dir_fd=directory)
-    with os.fdopen(descriptor, "rb", buffering=0) as file:
+    try:
         status = os.fstat(descriptor)
         _require_plain_file(status)
         content = bytearray()
-        while len(content) <= LARGEST_DOCUMENT and (part := file.read(LARGEST_DOCUMENT + 1 - len(content))):
+        while len(content) <= LARGEST_DOCUMENT and (
+            part := os.read(descriptor, LARGEST_DOCUMENT + 1 - len(content))
+        ):
             content += part
+    finally:
+        os.close(descriptor)
     return KeyFile(_fingerprint(status), bytes(content))
 
 

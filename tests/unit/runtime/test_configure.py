@@ -62,7 +62,7 @@ class Workload:
 
     def scrape(self) -> str:
         with urllib.request.urlopen(
-            f"http://127.0.0.1:{self.ask('metrics_port()')}/metrics", timeout=20
+            f"http://127.0.0.1:{self.ask('switchgear.metrics_port()')}/metrics", timeout=20
         ) as answer:
             return str(answer.read().decode())
 
@@ -166,11 +166,11 @@ def test_metrics_show_generation_breakers_and_errors(start: Start, volume: Mount
 def test_a_port_in_use_is_one_log_line_and_the_workload_goes_on(start: Start) -> None:
     first, second = start(), start()
     first.ask("switchgear.configure(metrics_port=0, metrics_address='127.0.0.1')")
-    port = first.ask("metrics_port()")
+    port = first.ask("switchgear.metrics_port()")
     second.ask(f"switchgear.configure(metrics_port={port}, metrics_address='127.0.0.1')")
 
     assert second.ask("switchgear.breaker('x').call(lambda: 7)") == 7
-    assert len([line for line in second.log if f"cannot listen on 127.0.0.1 port {port}" in line]) == 1
+    assert len([line for line in second.log if f"cannot listen on 127.0.0.1, port {port}" in line]) == 1
     second.ask("switchgear.configure(metrics_port=0)")
     assert "switchgear_library_info" in second.scrape()
 
@@ -260,6 +260,7 @@ def test_a_workload_ends_at_once_whatever_is_configured(
         ("SWITCHGEAR_METRICS_PORT", "65536", "give a port from 1 to 65535"),
         ("SWITCHGEAR_METRICS_PORT", "-1", "give a port from 1 to 65535"),
         ("SWITCHGEAR_METRICS_PORT", "９", "give a port from 1 to 65535"),
+        ("SWITCHGEAR_METRICS_ADDRESS", "nope nope", "give an IP address or a host name"),
         ("SWITCHGEAR_POLICY_DIR", __file__, "give the path of a directory"),
         ("SWITCHGEAR_POLICY_DIR", "a\0b", "give the path of a directory"),
         ("SWITCHGEAR_STATE_DIR", __file__, "give the path of a directory"),
@@ -283,6 +284,11 @@ def test_a_bad_variable_is_refused_by_name_with_its_value_and_the_remedy(
         ("metrics_port", "9464"),
         ("metrics_port", True),
         ("metrics_address", 7),
+        ("metrics_address", "nope nope"),
+        ("metrics_address", "127.0.0.1:9464"),
+        ("metrics_address", "a/b"),
+        ("metrics_address", "-a"),
+        ("metrics_address", "a." * 130),
         ("policy_dir", __file__),
         ("policy_dir", ""),
         ("policy_dir", 7),
@@ -301,6 +307,13 @@ def test_a_bad_argument_is_refused_by_name_with_its_value(argument: str, value: 
 
     assert repr(value) in str(caught.value)
     assert "give" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "address", ["", "127.0.0.1", "::", "fe80::1%eth0", "localhost", "a-b.c_d.example", "a.example."]
+)
+def test_an_address_or_a_host_name_is_taken_as_it_is(address: str) -> None:
+    assert read_environment({"SWITCHGEAR_METRICS_ADDRESS": address}).metrics_address == (address or None)
 
 
 def test_an_empty_variable_is_as_good_as_none() -> None:

@@ -98,7 +98,7 @@ def test_a_bad_document_leaves_its_keys_last_good_policy_with_one_log_line_and_o
         assert follower.poll() == ["shop/a#1", "shop/b#2"]
     assert follower.errors == {reason: 1}
     assert [record.levelname for record in caplog.records] == ["WARNING"]
-    assert "a.json" in caplog.text
+    assert f"policies: {volume.path}/a.json: " in caplog.text
     assert "last good policy stays" in caplog.text
     assert len(caplog.text) < 1000
 
@@ -169,7 +169,11 @@ def make_device_link(path: Path) -> None:
     ],
 )
 def test_what_is_no_readable_file_under_a_keys_name_leaves_the_last_good_policy(
-    volume: MountedVolume, follower: Follower, make: Callable[[Path], None], reason: str
+    volume: MountedVolume,
+    follower: Follower,
+    caplog: pytest.LogCaptureFixture,
+    make: Callable[[Path], None],
+    reason: str,
 ) -> None:
     version = volume.policies(document("a"), document("b"))
     follower.poll()
@@ -179,6 +183,8 @@ def test_what_is_no_readable_file_under_a_keys_name_leaves_the_last_good_policy(
     for _ in range(2):
         assert follower.poll() == ["shop/a#1", "shop/b#1"]
     assert follower.errors == {reason: 1}
+    assert f"policies: {volume.path}/a.json: " in caplog.text
+    assert "Errno" not in caplog.text
 
 
 def test_permission_denied_leaves_the_last_good_policy(tmp_path: Path) -> None:

@@ -119,15 +119,31 @@ def test_silent_and_slow_clients_make_room_for_a_scrape(
         assert silent[0].recv(1) == b""
 
 
-def test_a_newcomer_is_turned_away_while_all_places_are_freshly_taken(
+def test_a_newcomer_waits_for_a_place_while_all_are_freshly_taken(
     server: MetricsServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(server_module, "FAIR_TIME", 1e9)
+    monkeypatch.setattr(server_module, "FAIR_TIME", 1e6)
     with ExitStack() as stack:
-        for _ in range(MOST_CONNECTIONS):
+        idle = [stack.enter_context(connect(server)) for _ in range(MOST_CONNECTIONS)]
+        eventually(lambda: server._server is not None and len(server._server._open) == MOST_CONNECTIONS)
+        late = stack.enter_context(connect(server))
+        late.sendall(b"GET /metrics HTTP/1.0\r\n\r\n")
+        late.settimeout(0.2)
+        with pytest.raises(TimeoutError):
+            late.recv(1)
+
+        late.settimeout(20)
+        idle[5].close()
+        assert late.recv(15) == b"HTTP/1.0 200 OK"
+
+
+def test_stopping_ends_the_wait_for_a_place(server: MetricsServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server_module, "FAIR_TIME", 1e6)
+    with ExitStack() as stack:
+        for _ in range(MOST_CONNECTIONS + 1):
             stack.enter_context(connect(server))
-        with connect(server) as late:
-            assert late.recv(1) == b""
+        server.stop()
+        eventually(lambda: not [t for t in threading.enumerate() if t.name == "switchgear metrics"])
 
 
 def test_a_port_in_use_is_told_and_not_fatal(server: MetricsServer, caplog: pytest.LogCaptureFixture) -> None:
@@ -136,7 +152,7 @@ def test_a_port_in_use_is_told_and_not_fatal(server: MetricsServer, caplog: pyte
 
     assert second.start() is False
     assert second.port is None
-    assert f"cannot listen on 127.0.0.1 port {server.port}" in caplog.text
+    assert f"cannot listen on 127.0.0.1, port {server.port}" in caplog.text
     assert "SWITCHGEAR_METRICS_PORT" in caplog.text
 
 

@@ -293,14 +293,21 @@ def make_link(path: Path) -> None:
 
 
 @pytest.mark.parametrize("make", [Path.mkdir, os.mkfifo, make_huge, make_link])
-def test_what_is_no_plain_file_in_its_place_is_ignored(keepers: Make, make: Callable[[Path], None]) -> None:
+def test_what_is_no_plain_file_in_its_place_is_ignored(
+    keepers: Make, caplog: pytest.LogCaptureFixture, make: Callable[[Path], None]
+) -> None:
     path = written(keepers)
     path.unlink()
     make(path)
+    before = len(list(Path("/proc/self/fd").iterdir()))
 
     keeper = keepers()
     assert keeper.restored == []
     assert keeper.file.errors == {"read": 1}
+    assert f"state: {path} is ignored: " in caplog.text
+    assert "Errno" not in caplog.text
+    keeper.kill()
+    assert len(list(Path("/proc/self/fd").iterdir())) == before
 
 
 def test_a_directory_that_cannot_be_made_is_told_once_and_tried_again(
