@@ -8,10 +8,19 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import Enum
 
-__all__ = ["CircuitConfig", "CountWindow", "Mode", "TimeWindow"]
+__all__ = ["CircuitConfig", "CountWindow", "Mode", "TimeWindow", "checked_config", "checked_name"]
 
 LONGEST = 10.0 * 365 * 24 * 3600
 """The longest duration accepted anywhere, in seconds: ten years, far below where float seconds lose milliseconds."""
+
+GRPC_STATUSES = frozenset(
+    (
+        "OK", "CANCELLED", "UNKNOWN", "INVALID_ARGUMENT", "DEADLINE_EXCEEDED", "NOT_FOUND", "ALREADY_EXISTS",
+        "PERMISSION_DENIED", "RESOURCE_EXHAUSTED", "FAILED_PRECONDITION", "ABORTED", "OUT_OF_RANGE",
+        "UNIMPLEMENTED", "INTERNAL", "UNAVAILABLE", "DATA_LOSS", "UNAUTHENTICATED",
+    )
+)  # fmt: skip
+"""The names of all gRPC status codes."""
 
 LARGEST_COUNT_WINDOW = 10_000
 """The largest count window: one byte of memory per remembered call."""
@@ -69,16 +78,18 @@ class CircuitConfig:
         minimum_calls: Calls in the window before a rate is judged. Default: 20, or a smaller count window's size.
         failure_rate_threshold: Share of failed calls, 0..1, from which the circuit opens.
         slow_call_duration: Seconds from which a call counts as slow; None judges no slowness.
-        slow_call_rate_threshold: Share of slow calls, 0..1, from which the circuit opens.
+        slow_call_rate_threshold: Share of slow calls, 0..1, from which the circuit opens. While half-open, the share of
+            `success_threshold` that slow calls may not reach; below it they are successes like any.
         consecutive_failures: Failures in a row that open the circuit whatever the rates; None for no such rule.
         open_duration: Seconds of the first open period.
         max_open_duration: Upper bound of any open period, jitter included. Default: 300, or a longer `open_duration`.
         backoff_multiplier: Growth of the open period with each consecutive re-opening, from 1.
         jitter: Share, 0..1, by which an open period is spread around its nominal length.
         half_open_calls: Calls admitted while half-open.
-        success_threshold: Successes that close a half-open circuit. Default: 5, or fewer `half_open_calls`.
+        success_threshold: Successes, slow ones included, that close a half-open circuit. Default: 5, or fewer `half_open_calls`.
         half_open_max_duration: Seconds after which an unanswered half-open call counts as a failed one.
-        call_timeout: Seconds after which an async call is cut; integrations hand it to their client. None: never.
+        call_timeout: Seconds after which an async call is cut; integrations hand it to their client. Async with-blocks
+            and async generators are not cut. None: never.
         max_concurrent_calls: Calls in flight beyond which further ones are rejected; None for no limit.
         failure_exceptions: Exception types, or their import paths ("httpx.TransportError"), that are failures;
             another exception then counts as success, since the target answered. Empty: every `Exception`.
@@ -178,17 +189,43 @@ class CircuitConfig:
     def _check_classification(self) -> None:
         for name in ("failure_exceptions", "ignored_exceptions"):
             object.__setattr__(self, name, _exception_tuple(name, getattr(self, name)))
-        for name in ("failure_http_statuses", "ignored_http_statuses", "failure_grpc_statuses"):
-            object.__setattr__(self, name, _string_tuple(name, getattr(self, name)))
-        for name in ("failure_http_statuses", "ignored_http_statuses"):
-            for status in getattr(self, name):
-                _check_http_status(name, status)
+        for name, example, check in (
+            ("failure_http_statuses", "503", _check_http_status),
+            ("ignored_http_statuses", "503", _check_http_status),
+            ("failure_grpc_statuses", "UNAVAILABLE", _check_grpc_status),
+        ):
+            statuses = _string_tuple(name, getattr(self, name), example)
+            object.__setattr__(self, name, statuses)
+            for status in statuses:
+                check(name, status)
         if self.failure_result is not None and not callable(self.failure_result):
             raise TypeError(
                 f"failure_result is {self.failure_result!r}: give a function of the result, or None"
             )
         if not isinstance(self.mode, Mode):
             raise TypeError(f"mode is {self.mode!r}: give a switchgear.Mode")
+
+
+def checked_name(name: object) -> str:
+    """A breaker's name.
+
+    Raises:
+        TypeError: It is not a text, or empty.
+    """
+    if not isinstance(name, str) or not name:
+        raise TypeError(f"name is {name!r}: give a text that is not empty")
+    return name
+
+
+def checked_config(config: object) -> CircuitConfig:
+    """A breaker's config; the defaults for None.
+
+    Raises:
+        TypeError: It is something else.
+    """
+    if config is not None and not isinstance(config, CircuitConfig):
+        raise TypeError(f"config is {config!r}: give a CircuitConfig, or None for the defaults")
+    return config or CircuitConfig()
 
 
 def _check_number(name: str, value: object, *, least: float, most: float) -> None:
@@ -205,9 +242,11 @@ def _check_rate(name: str, value: object) -> None:
 
 
 def _check_seconds(name: str, value: object) -> None:
-    _check_number(name, value, least=0.0, most=LONGEST)
-    if value == 0:
-        raise ValueError(f"{name} is {value!r}: give seconds above zero")
+    remedy = f"give a number of seconds above zero, up to ten years ({LONGEST:.0f})"
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise TypeError(f"{name} is {value!r}: {remedy}")
+    if not 0 < value <= LONGEST:
+        raise ValueError(f"{name} is {value!r}: {remedy}")
 
 
 def _check_count(name: str, value: object, most: int = 1_000_000) -> None:
@@ -225,15 +264,17 @@ def _exception_tuple(name: str, value: object) -> tuple[type[BaseException] | st
         is_type = isinstance(item, type) and issubclass(item, BaseException)
         if not is_type and not isinstance(item, str):
             raise TypeError(f"{name} contains {item!r}: give exception types or import paths")
+        if isinstance(item, str) and not all(part.isidentifier() for part in item.split(".")):
+            raise ValueError(f'{name} contains {item!r}: give an import path such as "httpx.TransportError"')
     return tuple(items)
 
 
-def _string_tuple(name: str, value: object) -> tuple[str, ...]:
+def _string_tuple(name: str, value: object, example: str) -> tuple[str, ...]:
     if isinstance(value, str) or not isinstance(value, tuple | list | set | frozenset):
         raise TypeError(f"{name} is {value!r}: give a tuple of strings")
     for item in value:
         if not isinstance(item, str):
-            raise TypeError(f"{name} contains {item!r}: give strings")
+            raise TypeError(f'{name} contains {item!r}: give strings such as "{example}"')
     return tuple(value)
 
 
@@ -242,3 +283,8 @@ def _check_http_status(name: str, status: str) -> None:
     family = len(status) == 3 and status[0] in "12345" and status[1:] == "xx"
     if not exact and not family:
         raise ValueError(f'{name} contains {status!r}: give a status like "503" or a family like "5xx"')
+
+
+def _check_grpc_status(name: str, status: str) -> None:
+    if status not in GRPC_STATUSES:
+        raise ValueError(f'{name} contains {status!r}: give the name of a gRPC status such as "UNAVAILABLE"')

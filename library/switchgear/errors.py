@@ -11,7 +11,8 @@ class CircuitOpenError(Exception):
     Attributes:
         breaker: The breaker's name.
         state: Its state when it rejected.
-        retry_after: Seconds after which a call may be admitted again; 0 where nobody can tell.
+        retry_after: Seconds after which a call may be admitted again; 0 where nobody can tell. Of a circuit that is
+            forced open, which no time ends, the config's `open_duration`.
         last_error: The type name of the last failure, such as "httpx.ConnectTimeout", or None.
     """
 
@@ -26,7 +27,7 @@ class CircuitOpenError(Exception):
 
     def __str__(self) -> str:  # built when read, so that a rejection costs no formatting
         cause = f" (last failure: {self.last_error})" if self.last_error else ""
-        return f"circuit {self.breaker!r} is {self.state.value}: retry in {self.retry_after:.3g} s{cause}"
+        return f"circuit {self.breaker!r} is {self.state.value}: retry in {round(self.retry_after, 3):.12g} s{cause}"
 
 
 class ConcurrencyLimitError(CircuitOpenError):

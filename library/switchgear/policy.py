@@ -200,8 +200,15 @@ def _read_config(fields: _Fields) -> CircuitConfig:
         failure_http_statuses=_texts(statuses.get("failures", []), "classify.httpStatuses.failures"),
         ignored_http_statuses=_texts(statuses.get("ignored", []), "classify.httpStatuses.ignored"),
         failure_grpc_statuses=_texts(codes.get("failures", []), "classify.grpcStatuses.failures"),
-        mode=Mode(_text(fields, "mode")),
+        mode=_read_mode(_text(fields, "mode")),
     )
+
+
+def _read_mode(text: str) -> Mode:
+    modes = {mode.value: mode for mode in Mode}
+    if text not in modes:
+        raise PolicyError("invalid", f"mode is {_brief(text)}: give one of {', '.join(modes)}")
+    return modes[text]
 
 
 def _read_window(fields: _Fields) -> TimeWindow | CountWindow:

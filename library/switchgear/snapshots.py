@@ -4,9 +4,10 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Self
 
-from .config import LARGEST_COUNT_WINDOW, LONGEST
+from .config import LARGEST_COUNT_WINDOW, LONGEST, CircuitConfig
+from .phases import Closed, HalfOpen, Open, Phase
 from .states import CircuitState
-from .windows import BUCKETS, Bucket, Contents
+from .windows import BUCKETS, Bucket, Contents, refilled
 
 __all__ = ["Snapshot"]
 
@@ -35,6 +36,28 @@ class Snapshot:
     row: int = 0
     window: Contents = field(default_factory=Contents)
 
+    @classmethod
+    def of(cls, breaker: str, phase: Phase, now: float, taken_at: float) -> Self:
+        """Of a breaker in `phase` at `now` on its monotonic clock."""
+        return cls(
+            breaker=breaker,
+            state=phase.state,
+            taken_at=taken_at,
+            remaining=max(0.0, phase.until - now) if isinstance(phase, Open) else 0.0,
+            reopenings=0 if isinstance(phase, Closed) else phase.reopenings,
+            row=phase.row if isinstance(phase, Closed) else 0,
+            window=phase.window.contents(now) if isinstance(phase, Closed) else Contents(),
+        )
+
+    def phase(self, config: CircuitConfig, now: float, elapsed: float) -> Phase:
+        """The phase to go on in, `elapsed` seconds later, at `now` on the monotonic clock."""
+        if self.state is CircuitState.OPEN:
+            remaining = min(self.remaining, config.max_open_duration) - elapsed
+            return Open(now + max(0.0, remaining), self.reopenings)
+        if self.state is CircuitState.HALF_OPEN:
+            return HalfOpen(self.reopenings)
+        return Closed(refilled(config.window, now, self.window.aged(elapsed)), self.row)
+
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values."""
         return {
@@ -55,6 +78,8 @@ class Snapshot:
         Raises:
             ValueError: A field is missing, of another type, or out of bounds; the message names it.
         """
+        if not isinstance(fields, Mapping):
+            raise ValueError(f"the snapshot is {_brief(fields)}: an object is expected")
         return cls(
             breaker=_text(fields, "breaker"),
             state=_state(fields),
@@ -121,7 +146,7 @@ def _text(fields: Mapping[str, Any], name: str) -> str:
 def _number(fields: Mapping[str, Any], name: str, most: float = _LARGEST) -> float:
     value = fields.get(name)
     if not isinstance(value, int | float) or isinstance(value, bool) or not 0 <= value <= most:
-        raise ValueError(f"{name} is {_brief(value)}: a number from 0 to {most:g} is expected")
+        raise ValueError(f"{name} is {_brief(value)}: a number from 0 to {most:.0f} is expected")
     return float(value)
 
 

@@ -3,6 +3,7 @@
 from dataclasses import FrozenInstanceError, fields, replace
 from typing import Any
 
+import grpc  # type: ignore[import-untyped]  # it comes without types
 import pytest
 
 from switchgear import CircuitConfig, CountWindow, Mode, TimeWindow
@@ -23,6 +24,7 @@ COUNTS = (
     "success_threshold",
     "max_concurrent_calls",
 )
+SECONDS_REMEDY = r"give a number of seconds above zero, up to ten years \(315360000\)"
 RATES = ("failure_rate_threshold", "slow_call_rate_threshold")
 
 
@@ -66,6 +68,12 @@ def test_it_cannot_be_changed_and_takes_no_other_fields() -> None:
         config(colour=1)
 
 
+def test_every_grpc_status_may_be_a_failure() -> None:
+    names = tuple(status.name for status in grpc.StatusCode)
+    assert len(names) == 17
+    assert config(failure_grpc_statuses=names).failure_grpc_statuses == names
+
+
 def test_equal_configs_are_equal_however_their_lists_were_given() -> None:
     assert config(failure_exceptions=[OSError], failure_http_statuses=["500"]) == config(
         failure_exceptions=(OSError,), failure_http_statuses=("500",)
@@ -78,7 +86,7 @@ def test_equal_configs_are_equal_however_their_lists_were_given() -> None:
 @pytest.mark.parametrize("name", SECONDS)
 @pytest.mark.parametrize("value", [0, 0.0, -1.0, NAN, INFINITY, -INFINITY, LONGEST * 1.01, 10**400])
 def test_a_duration_is_above_zero_and_at_most_ten_years(name: str, value: float) -> None:
-    with pytest.raises(ValueError, match=rf"^{name} is .*: give (a number from 0 to|seconds above zero)"):
+    with pytest.raises(ValueError, match=rf"^{name} is .*: {SECONDS_REMEDY}$"):
         config(**{name: value})
 
 
@@ -106,7 +114,7 @@ def test_a_rate_is_a_share_above_zero(name: str, value: float) -> None:
 @pytest.mark.parametrize("name", [*SECONDS, *COUNTS, *RATES, "jitter", "backoff_multiplier"])
 @pytest.mark.parametrize("value", ["5", True, b"5", [5], 5j])
 def test_a_number_of_another_type_is_refused(name: str, value: object) -> None:
-    with pytest.raises(TypeError, match=rf"^{name} is .*: give a (whole )?number from"):
+    with pytest.raises(TypeError, match=rf"^{name} is .*: give a (whole )?number (from|of)"):
         config(**{name: value})
 
 
@@ -137,6 +145,17 @@ def test_a_count_is_no_float(name: str) -> None:
         ),
         ({"failure_http_statuses": ("6xx",)}, "failure_http_statuses contains '6xx': give a status like"),
         ({"failure_http_statuses": ("99",)}, "failure_http_statuses contains '99': give a status like"),
+        (
+            {"failure_grpc_statuses": ("unavailable",)},
+            "failure_grpc_statuses contains 'unavailable': give the name of a gRPC status such as",
+        ),
+        *(
+            (
+                {"failure_exceptions": (path,)},
+                f"failure_exceptions contains {path!r}: give an import path such",
+            )
+            for path in ("", "httpx.", ".TimeoutError", "a..b", "not a path", "1st.Error", "httpx:Error")
+        ),
         ({"ignored_http_statuses": ("600",)}, "ignored_http_statuses contains '600': give a status like"),
         ({"ignored_http_statuses": ("5XX",)}, "ignored_http_statuses contains '5XX': give a status like"),
         ({"ignored_http_statuses": ("٥٠٠",)}, "ignored_http_statuses contains '٥٠٠': give a status like"),
@@ -161,7 +180,14 @@ def test_a_value_out_of_bounds_is_refused_with_a_remedy(changes: dict[str, Any],
         ({"failure_exceptions": (int,)}, "failure_exceptions contains <class 'int'>: give exception types"),
         ({"ignored_exceptions": (5,)}, "ignored_exceptions contains 5: give exception types or import paths"),
         ({"failure_http_statuses": "500"}, "failure_http_statuses is '500': give a tuple of strings"),
-        ({"failure_http_statuses": (500,)}, "failure_http_statuses contains 500: give strings"),
+        (
+            {"failure_http_statuses": (500,)},
+            'failure_http_statuses contains 500: give strings such as "503"',
+        ),
+        (
+            {"failure_grpc_statuses": (14,)},
+            'failure_grpc_statuses contains 14: give strings such as "UNAVAILABLE"',
+        ),
         ({"failure_grpc_statuses": None}, "failure_grpc_statuses is None: give a tuple of strings"),
     ],
 )

@@ -242,7 +242,11 @@ class TestReading:
             (("target",), {"host": "a.b:99999"}, "the port of target.host is 99999"),
             (("target",), {"host": "a.b:" + "9" * 5000}, "the port of target.host"),
             (("target",), {"host": "[::1]:80"}, "the port of target.host"),
-            (("mode",), "enforce", "Mode"),
+            (
+                ("mode",),
+                "enforce",
+                "mode is 'enforce': give one of Enforce, Observe, ForceOpen, Disabled",
+            ),
             (("trip",), [], "trip"),
             (("trip", "window", "type"), "Days", "trip.window.type is 'Days': give Time or Count"),
             (("trip", "window", "duration"), 0, "TimeWindow.duration"),

@@ -460,3 +460,6 @@ class TestErrors:
     def test_the_message_says_which_circuit_and_when_to_come_back(self) -> None:
         error = CircuitOpenError("payments", CircuitState.OPEN, 2.5, "httpx.ConnectTimeout")
         assert str(error) == "circuit 'payments' is open: retry in 2.5 s (last failure: httpx.ConnectTimeout)"
+
+    def test_a_long_time_is_written_out(self) -> None:
+        assert "retry in 1234567.891 s" in str(CircuitOpenError("payments", CircuitState.OPEN, 1234567.8912))

@@ -253,3 +253,17 @@ def test_every_field_survives_json() -> None:
     breaker = half_open(Clock())
     snapshot = breaker.snapshot()
     assert Snapshot.from_dict(json.loads(json.dumps(snapshot.to_dict()))) == snapshot
+
+
+@pytest.mark.parametrize("value", [None, 5, "text", ["breaker"]])
+def test_what_is_no_object_is_no_snapshot(value: Any) -> None:
+    with pytest.raises(ValueError, match=r"^the snapshot is .*: an object is expected$"):
+        Snapshot.from_dict(value)
+
+
+def test_a_number_out_of_bounds_is_told_its_bounds_in_full() -> None:
+    fields = make().snapshot().to_dict()
+    with pytest.raises(ValueError, match=r"^remaining is 1e\+30: a number from 0 to 315360000 is expected$"):
+        Snapshot.from_dict(fields | {"remaining": 1e30})
+    with pytest.raises(ValueError, match=r"^takenAt is -1: a number from 0 to 1000000000000 is expected$"):
+        Snapshot.from_dict(fields | {"takenAt": -1})
