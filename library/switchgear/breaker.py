@@ -23,18 +23,18 @@ from .backoff import open_period
 from .blocks import AsyncBlock, Block, Exit, begin_block
 from .classify import Classifier, error_name
 from .clocks import contained, timeout_scope
-from .config import CircuitConfig, Mode
+from .config import CircuitConfig, Mode, checked_config, checked_name
 from .decorate import Guarded, guard, refuse_coroutine
 from .errors import CircuitOpenError, ConcurrencyLimitError
 from .forks import Stage, after_fork
 from .locks import Lock
 from .permit import Permit
-from .phases import Closed, HalfOpen, Open, Phase, Verdict
+from .phases import Closed, HalfOpen, Open, Phase, Verdict, window_counts
 from .reading import BreakerReading
 from .snapshots import Snapshot
 from .states import CircuitState, Outcome
 from .transitions import Listener, Transition, tell
-from .windows import Contents, refilled
+from .windows import refilled
 
 __all__ = ["CircuitBreaker"]
 
@@ -63,6 +63,9 @@ class CircuitBreaker:
         clock: Monotonic seconds. While one of these three raises, a default takes its place.
         wall_clock: Seconds since the epoch; only for what leaves the process (metrics, snapshots, transitions).
         random: Numbers in 0..1, for the jitter.
+
+    Raises:
+        TypeError: The name is no text or empty, or the config is something else.
     """
 
     __slots__ = (
@@ -96,8 +99,8 @@ class CircuitBreaker:
         wall_clock: Callable[[], float] = time.time,
         random: Callable[[], float] = random_module.random,
     ) -> None:
-        self.name = name
-        self._config = config or CircuitConfig()
+        self.name = checked_name(name)
+        self._config = checked_config(config)
         self._policy = policy
         self._clock = contained(clock, time.monotonic)
         self._wall_clock = contained(wall_clock, time.time)
@@ -114,6 +117,10 @@ class CircuitBreaker:
         self._pending: deque[Transition] = deque()
         self._listeners: list[Listener] = []
         after_fork(Stage.LOCKS, self._after_fork)
+
+    def __repr__(self) -> str:
+        state = self._visible_state().value
+        return f"CircuitBreaker({self.name!r}, state={state!r}, policy={self._policy!r})"
 
     # ── calling ──
 
@@ -141,6 +148,8 @@ class CircuitBreaker:
         self, function: Callable[P, Awaitable[R]], /, *args: P.args, **kwargs: P.kwargs
     ) -> R:
         """Like `call`, for a function that returns an awaitable; cut after `call_timeout`.
+
+        Nothing else is cut: neither an `async with` block nor a guarded async generator, whose body is the caller's.
 
         Raises:
             CircuitOpenError: The call was not made.
@@ -173,7 +182,11 @@ class CircuitBreaker:
         return guard(self, function, None)
 
     def protect(self, *, fallback: Callable[..., Any] | None = None) -> Guarded:
-        """Decorate likewise; when this breaker rejects a call, `fallback(error, *args, **kwargs)` answers instead."""
+        """Decorate likewise, with a fallback.
+
+        Where CircuitOpenError comes out of the call, this breaker's or that of one inside, the answer is
+        `fallback(error, *args, **kwargs)`.
+        """
         return Guarded(self, fallback)
 
     def __enter__(self) -> Self:
@@ -307,7 +320,7 @@ class CircuitBreaker:
         if admitted:
             permit._phase = phase
             if type(phase) is HalfOpen:
-                phase.probes[ref(permit, phase.probes.pop)] = now
+                phase.probes[ref(permit, phase.probes.pop)] = [now]
         return None
 
     def _refuse(self, kind: type[CircuitOpenError], state: CircuitState, retry_after: float) -> _Refusal:
@@ -318,8 +331,8 @@ class CircuitBreaker:
         """Do what is due in a phase that is not closed."""
         phase = self._phase
         if type(phase) is Open:
-            if now >= phase.until:
-                self._move(HalfOpen(phase.reopenings), "the open period is over")
+            if phase.is_over(now, self._config):
+                self._move(HalfOpen(phase.reopenings, phase.counts), "the open period is over")
         elif type(phase) is HalfOpen:
             verdict, reason = phase.verdict(now, self._config)
             if verdict is Verdict.OPEN:
@@ -335,7 +348,10 @@ class CircuitBreaker:
 
     def _open(self, now: float, reopenings: int, reason: str) -> None:
         period = open_period(self._config, reopenings, self._random())
-        self._move(Open(now + period, reopenings), f"{reason}; open for {period:.3g} s")
+        self._move(
+            Open(now + period, reopenings, window_counts(self._phase, now)),
+            f"{reason}; open for {round(period, 3):.12g} s",
+        )
 
     def _move(self, phase: Phase, reason: str) -> None:
         self._phase = phase
@@ -369,9 +385,7 @@ class CircuitBreaker:
 
     def _reading(self, now: float) -> BreakerReading:
         phase, state = self._phase, self._visible_state()
-        window = phase.window if isinstance(phase, Closed) else None
-        if window is not None:
-            window.roll(now)
+        calls, failures, slow = window_counts(phase, now)
         is_open = isinstance(phase, Open) and state is CircuitState.OPEN
         return BreakerReading(
             name=self.name,
@@ -384,9 +398,9 @@ class CircuitBreaker:
             slow_calls=self._slow_calls,
             transitions=dict(self._history[1]),
             in_flight=len(self._in_flight),
-            window_calls=window.calls if window else 0,
-            window_failures=window.failures if window else 0,
-            window_slow_calls=window.slow if window else 0,
+            window_calls=calls,
+            window_failures=failures,
+            window_slow_calls=slow,
             last_error=self._last_error,
             unknown_exceptions=self._classifier.unknown,
         )
@@ -399,16 +413,7 @@ class CircuitBreaker:
         return calls
 
     def _snapshot(self, now: float) -> Snapshot:
-        phase = self._phase
-        return Snapshot(
-            breaker=self.name,
-            state=phase.state,
-            taken_at=self._wall_clock(),
-            remaining=max(0.0, phase.until - now) if isinstance(phase, Open) else 0.0,
-            reopenings=0 if isinstance(phase, Closed) else phase.reopenings,
-            row=phase.row if isinstance(phase, Closed) else 0,
-            window=phase.window.contents(now) if isinstance(phase, Closed) else Contents(),
-        )
+        return Snapshot.of(self.name, self._phase, now, self._wall_clock())
 
     def _visible_state(self) -> CircuitState:
         return _MODE_STATES.get(self._config.mode) or self._phase.state
@@ -441,20 +446,11 @@ class CircuitBreaker:
             if verdict is not _STAY:
                 self._open(now, 0, reason)
         elif type(phase) is HalfOpen:
-            slowness = "a half-open call was slow" if slow else ""
-            phase.record(f"a half-open call failed ({error or 'reported'})" if failed else slowness)
+            phase.record(f"a half-open call failed ({error or 'reported'})" if failed else "", slow)
             self._advance(now)
 
     def _restore(self, snapshot: Snapshot, now: float, elapsed: float) -> None:
-        self._move(self._restored(snapshot, now, elapsed), "restored from a snapshot")
-
-    def _restored(self, snapshot: Snapshot, now: float, elapsed: float) -> Phase:
-        if snapshot.state is CircuitState.OPEN:
-            remaining = min(snapshot.remaining, self._config.max_open_duration) - elapsed
-            return Open(now + max(0.0, remaining), snapshot.reopenings)
-        if snapshot.state is CircuitState.HALF_OPEN:
-            return HalfOpen(snapshot.reopenings)
-        return Closed(refilled(self._config.window, now, snapshot.window.aged(elapsed)), snapshot.row)
+        self._move(snapshot.phase(self._config, now, elapsed), "restored from a snapshot")
 
     # ── the machine: these take the lock themselves ──
 

@@ -20,10 +20,10 @@ Function = Callable[..., Any]
 
 
 class Guarded:
-    """A decorator: the breaker around each call, and `fallback` in place of a rejected one.
+    """A decorator: the breaker around each call, and a fallback.
 
-    The fallback is called as `fallback(error, *args, **kwargs)` on CircuitOpenError: this breaker's, or that of a
-    breaker inside the function. For an async function it may be sync or async. For a generator it is a generator
+    Where CircuitOpenError comes out of the call, this breaker's or that of one inside, the answer is
+    `fallback(error, *args, **kwargs)`. For an async function it may be sync or async. For a generator it is a generator
     too, and takes the place of one that may not begin.
     """
 

@@ -11,7 +11,10 @@ from .config import CircuitConfig
 from .states import CircuitState
 from .windows import Ring, ring_for
 
-__all__ = ["Closed", "HalfOpen", "Open", "Phase", "Verdict"]
+__all__ = ["Closed", "Counts", "HalfOpen", "Open", "Phase", "Verdict", "window_counts"]
+
+Counts = tuple[int, int, int]
+"""Calls, failures and slow calls."""
 
 
 class Verdict(Enum):
@@ -57,61 +60,92 @@ class Closed:
             ):
                 return (
                     Verdict.OPEN,
-                    f"{window.slow} of {calls} calls took {config.slow_call_duration:g} s or longer",
+                    f"{window.slow} of {calls} calls took {config.slow_call_duration:.12g} s or longer",
                 )
         return _STAY
 
 
 class Open:
-    """Calls are rejected until `until`, on the breaker's monotonic clock."""
+    """Calls are rejected until `until`, on the breaker's monotonic clock. `counts` are those that opened the circuit."""
 
-    __slots__ = ("reopenings", "until")
+    __slots__ = ("counts", "reopenings", "until")
     state = CircuitState.OPEN
 
-    def __init__(self, until: float, reopenings: int) -> None:
+    def __init__(self, until: float, reopenings: int, counts: Counts = (0, 0, 0)) -> None:
         self.until = until
         self.reopenings = reopenings
+        self.counts = counts
+
+    def is_over(self, now: float, config: CircuitConfig) -> bool:
+        """Whether calls may try again: if the clock jumps back, no later than `max_open_duration` from now."""
+        self.until = min(self.until, now + config.max_open_duration)
+        return now >= self.until
 
 
 class HalfOpen:
-    """A few probes decide: enough successes close the circuit, one failure opens it again.
+    """A few probes decide: enough successes close the circuit; one failure, or too many slow ones, open it again.
 
-    `probes` maps the permit of each call under way to the time it started. Whatever takes a probe out of it
-    (a result, a cancellation, a dropped permit) gives its place back, once, however often it is tried.
+    `probes` maps the permit of each call under way to the time it started, in a list of one: a clock that jumps back
+    corrects it without putting back a probe that is just ending. Whatever takes a probe out of it (a result, a
+    cancellation, a dropped permit) gives its place back, once, however often it is tried.
     """
 
-    __slots__ = ("failure", "probes", "reopenings", "successes")
+    __slots__ = ("counts", "failure", "probes", "reopenings", "slow", "successes")
     state = CircuitState.HALF_OPEN
 
-    def __init__(self, reopenings: int) -> None:
+    def __init__(self, reopenings: int, counts: Counts = (0, 0, 0)) -> None:
         self.reopenings = reopenings
-        self.probes: dict[Hashable, float] = {}
+        self.counts = counts
+        self.probes: dict[Hashable, list[float]] = {}
         self.successes = 0
+        self.slow = 0
         self.failure = ""
 
     def admits(self, config: CircuitConfig) -> bool:
         """Whether one more probe may start: under way and succeeded, there are never more than permitted."""
         return len(self.probes) + self.successes < config.half_open_calls
 
-    def record(self, failure: str) -> None:
-        """Count a probe: `failure` says why it failed, and is empty for a success."""
+    def record(self, failure: str, slow: bool) -> None:
+        """Count a probe: `failure` says why it failed, and is empty for a success, be it a slow one."""
         if failure:
             self.failure = failure
         else:
+            self.slow += slow
             self.successes += 1
 
     def verdict(self, now: float, config: CircuitConfig) -> tuple[Verdict, str]:
-        """OPEN after a failure or an overdue probe, CLOSE after `success_threshold` successes."""
+        """What the probes have come to.
+
+        OPEN after a failure, an overdue probe, or as many slow ones as `slow_call_rate_threshold` of
+        `success_threshold`; else CLOSE after `success_threshold` successes.
+        """
         if self.failure:
             return Verdict.OPEN, self.failure
+        limit = config.slow_call_duration
+        if limit is not None and self.slow / config.success_threshold >= config.slow_call_rate_threshold:
+            return Verdict.OPEN, f"{self.slow} half-open calls took {limit:.12g} s or longer"
         if self.successes >= config.success_threshold:
             return Verdict.CLOSE, f"{self.successes} half-open calls succeeded"
-        oldest = min(self.probes.values(), default=now)
-        if now - oldest >= config.half_open_max_duration:
-            return Verdict.OPEN, f"a half-open call gave no answer in {config.half_open_max_duration:g} s"
+        longest = config.half_open_max_duration
+        if any([_is_overdue(start, now, longest) for start in tuple(self.probes.values())]):  # noqa: C419  # all of them
+            return Verdict.OPEN, f"a half-open call gave no answer in {longest:.12g} s"
         return _STAY
 
 
 Phase = Closed | Open | HalfOpen
+
+
+def window_counts(phase: Phase, now: float) -> Counts:
+    """What is in the window of a closed circuit; of any other, what was when it opened."""
+    if not isinstance(phase, Closed):
+        return phase.counts
+    phase.window.roll(now)
+    return phase.window.calls, phase.window.failures, phase.window.slow
+
+
+def _is_overdue(start: list[float], now: float, longest: float) -> bool:
+    start[0] = min(start[0], now)
+    return now - start[0] >= longest
+
 
 _STAY = (Verdict.STAY, "")

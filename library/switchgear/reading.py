@@ -12,6 +12,8 @@ class BreakerReading:
     """A breaker's state and counters at one moment: all that metrics are made of.
 
     `open_until` is in wall-clock seconds since the epoch, None unless the state is OPEN. Counters only grow.
+    `window_*` are what the rates are judged by. From when a circuit opens until it closes they tell what opened it, and
+    stay: what the window held then, or nothing if the circuit was restored by another process.
     """
 
     name: str

@@ -158,7 +158,8 @@ class SlowCalls(Section):
     """From which duration on a call counts as slow, for example 2s."""
 
     rate_percent: Percent = 80
-    """Share of slow calls in the window, in percent, from which the circuit opens."""
+    """Share of slow calls in the window, in percent, from which the circuit opens. A half-open circuit opens again as
+    soon as its slow calls are this share of successThreshold."""
 
 
 class Trip(Section):
@@ -211,7 +212,8 @@ class HalfOpen(Section):
     """Calls that a half-open circuit lets through; the others are rejected."""
 
     success_threshold: Calls = 5
-    """Successes that close a half-open circuit; one failure opens it again. At most permittedCalls."""
+    """Successes that close a half-open circuit; one failure opens it again, and so do slow calls once they are
+    slowCalls.ratePercent of this number; fewer slow calls are successes. At most permittedCalls."""
 
     max_duration: Duration = ParsedDuration.parse("30s")
     """How long a half-open circuit waits for the answer to a call before it takes it for a failure."""
@@ -257,7 +259,7 @@ class Timeout(Section):
 
     call: Duration | None = None
     """Longest that a call may take: an async call is cut and counts as a failure; integrations set their client's own
-    timeout. Default: no limit."""
+    timeout. Async with-blocks and async generators are not cut. Default: no limit."""
 
 
 class Limits(Section):

@@ -213,12 +213,6 @@ class TestHalfOpen:
         fail(breaker)
         assert breaker.state is OPEN
 
-    def test_a_slow_probe_opens_it_again(self) -> None:
-        clock = Clock()
-        breaker = half_open(clock, slow_call_duration=2.0)
-        breaker.call(clock.advance, 2.0)
-        assert breaker.state is OPEN
-
     @pytest.mark.parametrize("error", [KeyError(), KeyboardInterrupt(), GeneratorExit()])
     def test_an_ignored_or_cancelled_probe_gives_its_place_back(self, error: BaseException) -> None:
         breaker = half_open(Clock(), ignored_exceptions=(LookupError,))
