@@ -9,7 +9,7 @@ BIN    := $(VENV)/bin
 .PHONY: help venv lock lint types unit cluster e2e test generate drift demo controlplane image clean
 
 help: ## this list
-	@sed -n 's/^\([a-z][a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
+	@sed -n 's/^\([a-z][a-z0-9-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
 
 venv: $(VENV)/.ready ## the hash-locked virtual environment
 
@@ -57,7 +57,7 @@ drift: venv ## the generated files are what the code generates
 
 test: lint types drift unit cluster e2e ## everything; what CI runs
 
-demo: venv ## the whole story, on a real Kubernetes API (KEEP=1: leave it running; KUBE_CONTEXT=name: on your cluster)
+demo: venv ## the whole story, on a real Kubernetes API (KEEP=1: leave it running; KUBE_CONTEXT=name IMAGE=name:tag: on your cluster)
 	@$(BIN)/python -m dev demo
 
 image: venv ## the operator's image, by docker, podman or buildah (IMAGE=name:tag)

@@ -32,7 +32,7 @@ class Folder:
 
 @contextmanager
 def build_folder(path: Path) -> Iterator[Folder]:
-    """Empty the folder of the run before, and have every temporary file of this run and its programs in it.
+    """Have every file of this run and its programs in the folder. The picture of the run before stays until the next one.
 
     Raises:
         FolderInUseError: Another demo runs with the same folder.
@@ -42,9 +42,12 @@ def build_folder(path: Path) -> Iterator[Folder]:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise FolderInUseError(f"another demo uses {path}: end it, or give this one --folder") from None
-        shutil.rmtree(path, ignore_errors=True)
+            raise FolderInUseError(
+                f"another demo uses {path}: end it, or run .venv/bin/python -m dev demo --folder build/other"
+            ) from None
         temporary = path.absolute() / "tmp"
+        for left in (temporary, path / "logs"):
+            shutil.rmtree(left, ignore_errors=True)
         temporary.mkdir(parents=True)
         (path / "logs").mkdir()
         tempfile.tempdir = os.environ["TMPDIR"] = str(temporary)

@@ -105,6 +105,11 @@ class Fleet:
         """Instances that let every call through: closed, disabled, or without a breaker of this policy yet."""
         return self.count(CircuitState.CLOSED) + self.count(CircuitState.DISABLED)
 
+    @property
+    def runs_it(self) -> bool:
+        """Whether any reporting instance has loaded the policy, in whatever generation."""
+        return self.updated > 0 or any(each.generation is not None for each in self.outdated)
+
     def count(self, state: CircuitState) -> int:
         """Reporting instances in exactly this state."""
         return self.states.get(state, 0)

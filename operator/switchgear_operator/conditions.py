@@ -30,7 +30,7 @@ def conditions_of(
         ConditionType.ACCEPTED: _accepted(verdict),
         ConditionType.PROPAGATED: _propagated(policy, verdict, fleet),
         ConditionType.REPORTING: _reporting(policy, fleet),
-        ConditionType.HEALTHY: _healthy(policy, fleet),
+        ConditionType.HEALTHY: _healthy(policy, verdict, fleet),
     }
     return tuple(
         _condition(kind, judgement, before.get(kind), policy, now) for kind, judgement in judgements.items()
@@ -79,9 +79,11 @@ def _reporting(policy: Policy, fleet: Fleet) -> _Judgement:
     return "False", "SomeSilent", _silence(fleet)
 
 
-def _healthy(policy: Policy, fleet: Fleet) -> _Judgement:
+def _healthy(policy: Policy, verdict: Verdict, fleet: Fleet) -> _Judgement:
     if fleet.reporting == 0:
         return _nobody_reports(policy, fleet)
+    if not verdict.accepted and not fleet.runs_it:
+        return "Unknown", "NotAccepted", "the policy is not accepted, and no instance runs it"
     if fleet.count(CircuitState.DISABLED) == fleet.reporting:
         return "Unknown", "Disabled", "all reporting instances let calls straight through and judge none"
     if fleet.open:

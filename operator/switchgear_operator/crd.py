@@ -118,6 +118,14 @@ def _printer_columns() -> list[dict[str, Any]]:
             "Whether the operator can deliver the policy, or why not.",
             wide=True,
         ),
+        column("Generation", ".metadata.generation", "Edits of the policy so far.", "integer", wide=True),
+        column(
+            "Observed",
+            ".status.observedGeneration",
+            "The edit that the status is about.",
+            "integer",
+            wide=True,
+        ),
         column("Since", ".status.lastTransitionTime", "When the state last changed.", "date", wide=True),
         column("Age", ".metadata.creationTimestamp", "When the policy was created.", "date"),
     ]

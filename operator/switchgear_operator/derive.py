@@ -61,7 +61,7 @@ def derive(
         now: Wall-clock time.
     """
     before = previous or PolicyStatus()
-    state = _state(fleet)
+    state = _state(verdict, fleet)
     since = before.last_transition_time if before.state == state else None
     return PolicyStatus(
         observed_generation=policy.generation,
@@ -113,8 +113,8 @@ def read_status(status: Mapping[str, Any]) -> PolicyStatus | None:
         return None
 
 
-def _state(fleet: Fleet) -> PolicyState:
-    if fleet.reporting == 0:
+def _state(verdict: Verdict, fleet: Fleet) -> PolicyState:
+    if fleet.reporting == 0 or (not verdict.accepted and not fleet.runs_it):
         return PolicyState.UNKNOWN
     for mode, state in (
         (CircuitState.FORCED_OPEN, PolicyState.FORCED_OPEN),

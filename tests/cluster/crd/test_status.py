@@ -197,13 +197,18 @@ def test_kubectl_get_wide_prints_more(kubectl: Kubectl, policy: str) -> None:
 
     table = columns(kubectl("get", "cbp", "-n", policy, "-o", "wide"))
 
-    wide = {name: table[name] for name in ("SLOW%", "CALLS", "REJECTED/MIN", "REPORTING", "ACCEPTED")}
+    wide = {
+        name: table[name]
+        for name in ("SLOW%", "CALLS", "REJECTED/MIN", "REPORTING", "ACCEPTED", "GENERATION", "OBSERVED")
+    }
     assert wide == {
         "SLOW%": "7",
         "CALLS": "1234",
         "REJECTED/MIN": "120",
         "REPORTING": "5/5",
         "ACCEPTED": "Accepted",
+        "GENERATION": "1",
+        "OBSERVED": "7",
     }
     assert table["SINCE"]
 

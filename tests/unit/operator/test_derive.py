@@ -7,80 +7,22 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from switchgear.states import CircuitState
-from switchgear_operator.aggregate import Fleet, OpenInstance, OutdatedInstance, SilentInstance
+from switchgear_operator.aggregate import Fleet, OutdatedInstance
 from switchgear_operator.derive import Change, change_between, derive, read_status
-from switchgear_operator.objects import Policy
-from switchgear_operator.status import Condition, ConditionType, PolicyState, PolicyStatus
-from switchgear_operator.verdicts import Undelivered, Verdict
-
-NOW = datetime(2026, 11, 24, 9, 0, tzinfo=UTC)
-LATER = NOW + timedelta(minutes=1)
-
-POLICY = Policy(
-    namespace="shop",
-    name="payments",
-    uid="u1",
-    generation=7,
-    created=NOW,
-    spec={"target": {"service": {"name": "payments", "port": 8080}}},
+from switchgear_operator.status import ConditionType, PolicyState
+from switchgear_operator.verdicts import Verdict
+from tests.unit.operator.fleets import (
+    ACCEPTED,
+    FULL,
+    LATER,
+    NOW,
+    POLICY,
+    REFUSED,
+    condition,
+    fleet,
+    status,
+    told,
 )
-ACCEPTED = Verdict(accepted=True, reason="Accepted", message="it is delivered", target="payments.shop:8080")
-REFUSED = Verdict(
-    accepted=False, reason="Conflicted", message="shop/older has the same target", target="payments.shop:8080"
-)
-FULL = replace(ACCEPTED, undelivered=Undelivered("ConfigMapFull", "the ConfigMap holds 1 MiB"))
-
-
-def fleet(
-    *,
-    closed: int = 0,
-    open: int = 0,  # noqa: A002 - the status' own word
-    half_open: int = 0,
-    forced_open: int = 0,
-    disabled: int = 0,
-    silent: int = 0,
-    behind: int = 0,
-    since: datetime = NOW,
-    until: datetime | None = None,
-    **numbers: float,
-) -> Fleet:
-    """A fleet of pods `open-0`, `silent-0` and so on, of which `behind` run generation 6."""
-    states = {
-        CircuitState.CLOSED: closed,
-        CircuitState.OPEN: open,
-        CircuitState.HALF_OPEN: half_open,
-        CircuitState.FORCED_OPEN: forced_open,
-        CircuitState.DISABLED: disabled,
-    }
-    reporting = sum(states.values())
-    return Fleet(
-        expected=reporting + silent,
-        states={state: count for state, count in states.items() if count},
-        updated=reporting - behind,
-        open_instances=tuple(
-            OpenInstance(pod=f"open-{number}", uid=f"u{number}", since=since, until=until, last_error="E")
-            for number in range(open + forced_open)
-        ),
-        outdated=tuple(OutdatedInstance(f"behind-{number}", 6) for number in range(behind)),
-        silent=tuple(SilentInstance(f"silent-{number}", "no answer within 3s") for number in range(silent)),
-        **numbers,  # type: ignore[arg-type]  # each test gives what fits
-    )
-
-
-def status(
-    of: Fleet, previous: PolicyStatus | None = None, now: datetime = NOW, verdict: Verdict = ACCEPTED
-) -> PolicyStatus:
-    return derive(POLICY, verdict, of, previous, now)
-
-
-def condition(of: PolicyStatus, kind: ConditionType) -> Condition:
-    return next(each for each in of.conditions or () if each.type == kind)
-
-
-def told(of: PolicyStatus, kind: ConditionType) -> tuple[str, str, str]:
-    found = condition(of, kind)
-    return found.status, found.reason, found.message
 
 
 class TestState:
@@ -377,73 +319,28 @@ class TestTransitionTimes:
         assert condition(after, ConditionType.REPORTING).last_transition_time == NOW
 
 
-class TestChange:
-    QUIET = status(fleet(closed=3, calls=1000, failures=100, slow_calls=0, rejected_per_minute=100))
-
-    @pytest.mark.parametrize(
-        ("of", "change"),
-        [
-            (fleet(closed=3, calls=5, failures=0, slow_calls=0, rejected_per_minute=100), Change.NUMBERS),
-            (fleet(closed=3, calls=2000, failures=220, slow_calls=0, rejected_per_minute=90), Change.NONE),
-            (
-                fleet(closed=3, calls=1000, failures=149, slow_calls=0, rejected_per_minute=100),
-                Change.NUMBERS,
-            ),
-            (fleet(closed=3, calls=1000, failures=140, slow_calls=0, rejected_per_minute=100), Change.NONE),
-            (
-                fleet(closed=3, calls=1000, failures=100, slow_calls=10, rejected_per_minute=100),
-                Change.NUMBERS,
-            ),
-            (fleet(closed=3, calls=1000, failures=100, slow_calls=0, rejected_per_minute=0), Change.NUMBERS),
-            (
-                fleet(closed=3, calls=1000, failures=100, slow_calls=0, rejected_per_minute=160),
-                Change.NUMBERS,
-            ),
-            (fleet(closed=2, calls=1000, failures=100, slow_calls=0, rejected_per_minute=100), Change.STATE),
-            (fleet(closed=2, open=1, calls=1000, failures=100, rejected_per_minute=100), Change.STATE),
-        ],
+class TestNotAccepted:
+    LOST = Verdict(
+        accepted=False, reason="Conflicted", message="payments comes first", target="payments.shop"
     )
-    def test_numbers_are_news_only_when_they_moved_enough(self, of: Fleet, change: Change) -> None:
-        assert change_between(self.QUIET, status(of, self.QUIET, LATER)) is change
 
-    def test_the_first_rate_is_news_and_a_rate_of_zero_that_ends_is_none(self) -> None:
-        silent = status(fleet(closed=3, calls=0, failures=0, slow_calls=0, rejected_per_minute=0))
-        calling = status(fleet(closed=3, calls=9, failures=0, slow_calls=0, rejected_per_minute=0), silent)
+    def test_a_policy_that_lost_and_that_nobody_runs_claims_no_state(self) -> None:
+        unloaded = replace(
+            fleet(closed=2, behind=2), outdated=(OutdatedInstance("a", None), OutdatedInstance("b", None))
+        )
 
-        assert change_between(silent, calling) is Change.NUMBERS
-        assert change_between(calling, silent) is Change.NONE
+        after = derive(POLICY, self.LOST, unloaded, None, NOW)
 
-    def test_a_rate_above_zero_that_ends_is_news(self) -> None:
-        failing = status(fleet(closed=3, calls=9, failures=3, slow_calls=0, rejected_per_minute=0))
-        silent = status(fleet(closed=3, calls=0, failures=0, slow_calls=0, rejected_per_minute=0), failing)
+        assert after.state == PolicyState.UNKNOWN
+        assert condition(after, ConditionType.HEALTHY).reason == "NotAccepted"
 
-        assert change_between(failing, silent) is Change.NUMBERS
+    def test_while_an_instance_still_runs_it_its_state_is_told(self) -> None:
+        loaded = replace(
+            fleet(closed=1, open=1, behind=2),
+            outdated=(OutdatedInstance("a", 6), OutdatedInstance("b", None)),
+        )
 
-    def test_the_first_status_is_news(self) -> None:
-        assert change_between(None, self.QUIET) is Change.STATE
-
-    def test_a_new_generation_is_news_at_once_and_no_longer_propagated(self) -> None:
-        edited = replace(POLICY, generation=8)
-        of = replace(fleet(closed=3, behind=3), outdated=(OutdatedInstance("a", 7),))
-
-        after = derive(edited, ACCEPTED, of, self.QUIET, LATER)
-
-        assert change_between(self.QUIET, after) is Change.STATE
-        assert condition(after, ConditionType.PROPAGATED).status == "False"
-        assert condition(after, ConditionType.PROPAGATED).observed_generation == 8
-
-    def test_slow_drift_is_news_once_it_has_come_far_enough(self) -> None:
-        known = self.QUIET
-        writes = 0
-        for failures in range(100, 400, 10):
-            latest = status(
-                fleet(closed=3, calls=1000, failures=failures, rejected_per_minute=100), known, LATER
-            )
-            if change_between(known, latest) is not Change.NONE:
-                known = latest
-                writes += 1
-
-        assert writes == 5
+        assert derive(POLICY, self.LOST, loaded, None, NOW).state == PolicyState.OPEN
 
 
 FLEETS = st.builds(
