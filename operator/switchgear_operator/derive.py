@@ -120,8 +120,10 @@ def _state(verdict: Verdict, fleet: Fleet) -> PolicyState:
         (CircuitState.FORCED_OPEN, PolicyState.FORCED_OPEN),
         (CircuitState.DISABLED, PolicyState.DISABLED),
     ):
-        if fleet.count(mode):
-            return state if fleet.count(mode) == fleet.reporting else PolicyState.MIXED
+        if fleet.count(mode) == fleet.reporting:
+            return state
+    if fleet.outdated and (fleet.count(CircuitState.FORCED_OPEN) or fleet.count(CircuitState.DISABLED)):
+        return PolicyState.MIXED
     if fleet.open:
         return PolicyState.OPEN
     return PolicyState.HALF_OPEN if fleet.half_open else PolicyState.CLOSED

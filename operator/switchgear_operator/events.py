@@ -28,6 +28,8 @@ _REASONS: Mapping[PolicyState, tuple[Literal["Normal", "Warning"], str]] = {
     PolicyState.FORCED_OPEN: ("Warning", "ForcedOpen"),
 }
 
+_MIXED = "the instances run different modes: some do not run the policy as it stands, see Propagated"
+
 
 @dataclass(frozen=True, slots=True)
 class Event:
@@ -112,7 +114,7 @@ def _state(before: PolicyStatus, after: PolicyStatus) -> Event | None:
         return None  # how every policy begins
     kind, reason = _REASONS[after.state]
     if after.state is PolicyState.MIXED:
-        return Event(kind, reason, "the instances run different modes: an edit is on its way")
+        return Event(kind, reason, _MIXED)
     healthy = _condition(after, ConditionType.HEALTHY)
     return Event(kind, reason, healthy.message if healthy else "")
 

@@ -142,7 +142,7 @@ class PolicyStatus(Section):
 
     state: Annotated[PolicyState, Field(strict=False)] | None = None
     """Closed, HalfOpen or Open: the worst that a reporting instance is in. ForcedOpen and Disabled: all of them run
-    that mode. Mixed: only some do, while an edit is on its way. Unknown: nobody reports."""
+    that mode. Mixed: only some do, and some do not run the newest generation yet. Unknown: nobody reports."""
 
     instances: Instances | None = None
     """How many instances (pods) are in which state."""

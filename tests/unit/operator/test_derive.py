@@ -40,15 +40,34 @@ class TestState:
             (fleet(half_open=3), PolicyState.HALF_OPEN),
             (fleet(forced_open=3), PolicyState.FORCED_OPEN),
             (fleet(disabled=3), PolicyState.DISABLED),
-            (fleet(forced_open=2, closed=1), PolicyState.MIXED),
-            (fleet(forced_open=2, open=1), PolicyState.MIXED),
-            (fleet(disabled=2, closed=1), PolicyState.MIXED),
-            (fleet(disabled=2, open=1), PolicyState.MIXED),
-            (fleet(disabled=1, forced_open=1), PolicyState.MIXED),
+            (fleet(forced_open=3, behind=3), PolicyState.FORCED_OPEN),
+            (fleet(disabled=3, behind=1), PolicyState.DISABLED),
         ],
     )
     def test_it_is_what_the_reporting_instances_are_in(self, of: Fleet, state: PolicyState) -> None:
         assert status(of).state is state
+
+    @pytest.mark.parametrize(
+        ("of", "without_an_edit"),
+        [
+            (fleet(open=4, disabled=1), PolicyState.OPEN),
+            (fleet(forced_open=2, open=1), PolicyState.OPEN),
+            (fleet(forced_open=2, closed=1), PolicyState.OPEN),
+            (fleet(forced_open=1, disabled=1), PolicyState.OPEN),
+            (fleet(half_open=1, disabled=2), PolicyState.HALF_OPEN),
+            (fleet(closed=1, disabled=2), PolicyState.CLOSED),
+        ],
+    )
+    def test_modes_are_mixed_only_while_an_instance_is_outdated(
+        self, of: Fleet, without_an_edit: PolicyState
+    ) -> None:
+        edited = replace(of, updated=of.reporting - 1, outdated=(OutdatedInstance("a", 6),))
+
+        assert status(of).state is without_an_edit
+        assert status(edited).state is PolicyState.MIXED
+
+    def test_an_outdated_instance_alone_mixes_nothing(self) -> None:
+        assert status(fleet(open=1, closed=2, behind=1)).state is PolicyState.OPEN
 
     def test_its_transition_time_moves_with_it_and_only_with_it(self) -> None:
         closed = status(fleet(closed=3))

@@ -63,7 +63,11 @@ def test_a_closed_circuit_is_told() -> None:
 def test_a_mix_of_modes_is_told_as_an_edit_on_its_way() -> None:
     (event,) = events_between(CLOSED, status(PolicyState.MIXED, UNHEALTHY))
 
-    assert event == Event("Normal", "Mixed", "the instances run different modes: an edit is on its way")
+    assert (event.type, event.reason) == ("Normal", "Mixed")
+    assert (
+        event.note
+        == "the instances run different modes: some do not run the policy as it stands, see Propagated"
+    )
 
 
 @pytest.mark.parametrize("state", list(PolicyState))
