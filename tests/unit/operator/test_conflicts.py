@@ -8,6 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from switchgear.matching import Endpoint, Matcher, Rule
+from switchgear.targets import HostTarget, NameTarget
 from switchgear_operator.compile import compile_policy
 from switchgear_operator.conflicts import Candidate, settle
 from switchgear_operator.objects import Policy
@@ -77,7 +79,14 @@ def test_a_policy_for_any_port_loses_while_any_port_has_its_own() -> None:
         ({"name": "api.example"}, {"host": "api.example"}),
         ({"host": "api.example"}, {"host": "*.example"}),
         ({"host": "*.api.example"}, {"host": "*.example"}),
-        ({"host": "payments.shop"}, service()),
+        ({"host": "payments.shop"}, {"host": "payments.shop.svc"}),
+        ({"host": "payments.shop.svc.cluster.local"}, {"host": "payments.shop.svc.example"}),
+        ({"host": "payments.shop:81"}, service(port=80)),
+        ({"host": "payments.bank"}, service()),
+        ({"host": "payments"}, service(namespace="bank")),
+        ({"host": "payments.shop.example"}, service()),
+        ({"host": "*.shop"}, service()),
+        ({"host": "*.svc"}, {"service": {"name": "payments", "namespace": "svc"}}),
         ({"name": "payments"}, {"name": "Payments"}),
     ],
 )
@@ -100,6 +109,30 @@ def test_the_same_target_is_the_same_however_it_is_written(
     one: dict[str, Any], other: dict[str, Any]
 ) -> None:
     assert losers(candidate("one", one), candidate("other", other)) == {"other": "one"}
+
+
+@pytest.mark.parametrize(
+    "host",
+    ["payments", "payments.shop", "Payments.Shop.", "payments.shop.svc", "payments.shop.svc.cluster.local"],
+)
+def test_a_host_that_is_a_name_of_a_service_is_the_same_target(host: str) -> None:
+    older, younger = candidate("older", {"host": host}, age=1), candidate("younger", service())
+    with_port = candidate("port", {"host": f"{host.removesuffix('.')}:80"})
+
+    assert losers(older, younger) == {"younger": "older"}
+    assert losers(candidate("older", service(), age=1), candidate("younger", {"host": host})) == {
+        "younger": "older"
+    }
+    assert losers(older, with_port, candidate("service", service(), age=9)) == {
+        "older": "port",
+        "service": "port",
+    }
+
+
+def test_two_names_of_a_service_are_in_force_both_and_its_policy_loses_to_the_first() -> None:
+    short, long = candidate("a", {"host": "payments.shop"}), candidate("b", {"host": "payments.shop.svc"})
+
+    assert losers(short, long, candidate("c", service())) == {"c": "a"}
 
 
 def test_a_loser_comes_into_force_when_its_winner_goes() -> None:
@@ -126,20 +159,46 @@ TARGETS = st.sampled_from(
         {"host": "api.example"},
         {"host": "api.example:80"},
         {"host": "*.example"},
+        {"host": "*.shop"},
+        {"host": "payments"},
+        {"host": "payments.shop"},
+        {"host": "payments.shop:80"},
+        {"host": "payments.shop.svc"},
+        {"host": "payments.shop.svc.cluster.local:81"},
+        {"host": "payments.bank"},
+        service(namespace="bank"),
         {"name": "payments"},
     ]
 )
+ENDPOINTS = [
+    Endpoint(host, port)
+    for host in (
+        *("payments", "payments.shop", "payments.shop.svc", "payments.shop.svc.cluster.local"),
+        *("payments.bank", "payments.bank.svc", "orders", "orders.shop", "orders.shop.svc.example"),
+        *("api.example", "www.example", "payments.shop.example"),
+    )
+    for port in (None, 80, 81, 443)
+]
 NAMED = st.dictionaries(
     st.sampled_from("abcdefghijkl"), st.tuples(TARGETS, st.integers(0, 3)), max_size=12
 ).map(lambda named: [candidate(name, target, age) for name, (target, age) in named.items()])
 
 
+def reach(one: Candidate) -> set[object]:
+    """What of the endpoints and names above the policy would apply to, if it were the only one."""
+    if isinstance(one.document.target, NameTarget):
+        return {one.document.target}
+    matcher = Matcher([Rule(one.policy.key, one.document.target, None)])
+    return {endpoint for endpoint in ENDPOINTS if matcher.match(endpoint)}
+
+
+def is_wildcard(one: Candidate) -> bool:
+    return isinstance(one.document.target, HostTarget) and one.document.target.is_wildcard
+
+
 def meet(one: Candidate, other: Candidate) -> bool:
-    """Whether some call could be both's, said in another way than the code under test says it."""
-    texts = {str(one.document.target), str(other.document.target)}
-    hosts = {text.partition(":")[0] for text in texts}
-    same_kind = type(one.document.target) is type(other.document.target)
-    return same_kind and len(hosts) == 1 and (len(texts) == 1 or not all(":" in text for text in texts))
+    """Whether the library could apply both to one call, and prefers neither for being exact."""
+    return is_wildcard(one) == is_wildcard(other) and bool(reach(one) & reach(other))
 
 
 @given(NAMED)
