@@ -22,8 +22,7 @@ WATCH_SECONDS = 240.0
 """A watch ends after about this long, so that one that hangs is noticed; what it missed comes with the next."""
 
 SHORTEST_WAIT = 0.2
-SHORTEST_WAIT = 0.1
-"""Seconds between two watches."""
+"""Seconds between two watches: something on the way, as a proxy, may end every one at once."""
 
 LONGEST_WAIT = 30.0
 """Seconds between two attempts at most, while the API server cannot be read."""
@@ -88,8 +87,7 @@ class Informer:
                     await self._list()
                 await self._watch()
                 wait = 0.0
-                await asyncio.sleep(SHORTEST_WAIT)  # something on the way may end every watch at once
-                await asyncio.sleep(SHORTEST_WAIT)  # a proxy may end every watch at once
+                await asyncio.sleep(SHORTEST_WAIT)
             except ApiError as error:
                 if error.status:
                     self._version = ""
