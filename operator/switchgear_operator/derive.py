@@ -43,7 +43,7 @@ class Change(Enum):
 
     NONE = "none"
     NUMBERS = "numbers"
-    """Only rates moved: worth telling now and then."""
+    """Only rates, or what pods say of their open circuits, moved: worth telling now and then."""
     STATE = "state"
     """Something else changed: worth telling at once."""
 
@@ -94,6 +94,8 @@ def change_between(before: PolicyStatus | None, after: PolicyStatus) -> Change:
     """What kind of news `after` is to somebody who knows `before`."""
     if before is None or _without_numbers(before) != _without_numbers(after):
         return Change.STATE
+    if before.to_json().get("openInstances") != after.to_json().get("openInstances"):
+        return Change.NUMBERS
     points = (
         (before.failure_rate_percent, after.failure_rate_percent),
         (before.slow_call_rate_percent, after.slow_call_rate_percent),
@@ -164,8 +166,15 @@ def _until(instance: OpenPod, known: datetime | None) -> datetime | None:
 
 
 def _without_numbers(status: PolicyStatus) -> dict[str, Any]:
-    fields = status.to_json()
+    fields = status.model_copy(update={"open_instances": _which(status)}).to_json()
     return {name: value for name, value in fields.items() if name not in _NUMBER_ALIASES}
+
+
+def _which(status: PolicyStatus) -> tuple[OpenInstance, ...] | None:
+    """The open instances without what the pods themselves say: a pod could say something else every second."""
+    if status.open_instances is None:
+        return None
+    return tuple(OpenInstance(pod=each.pod, since=each.since) for each in status.open_instances)
 
 
 _NUMBER_ALIASES = frozenset(PolicyStatus.model_fields[name].alias for name in _NUMBERS)

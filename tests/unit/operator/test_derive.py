@@ -159,7 +159,7 @@ class TestNumbers:
         moved = status(fleet(open=1, until=LATER + timedelta(seconds=5)), before)
 
         assert change_between(before, noisy) is Change.NONE
-        assert change_between(before, moved) is Change.STATE
+        assert change_between(before, moved) is Change.NUMBERS
 
 
 class TestAccepted:
@@ -370,6 +370,7 @@ FLEETS = st.builds(
     forced_open=st.integers(0, 2),
     disabled=st.integers(0, 2),
     silent=st.integers(0, 3),
+    since=st.datetimes(datetime(2026, 1, 1), datetime(2027, 1, 1), timezones=st.just(UTC)),
     until=st.none() | st.datetimes(datetime(2026, 1, 1), datetime(2027, 1, 1), timezones=st.just(UTC)),
     calls=st.integers(0, 10**6),
     failures=st.integers(0, 10**6),

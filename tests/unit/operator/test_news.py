@@ -1,6 +1,7 @@
 """Which change of a status is news, and of what kind."""
 
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
@@ -58,6 +59,27 @@ class TestChange:
         silent = status(fleet(closed=3, calls=0, failures=0, slow_calls=0, rejected_per_minute=0), failing)
 
         assert change_between(failing, silent) is Change.NUMBERS
+
+    @pytest.mark.parametrize(
+        ("open_instance", "change"),
+        [
+            ({"until": LATER + timedelta(seconds=5)}, Change.NUMBERS),
+            ({"until": None}, Change.NUMBERS),
+            ({"last_error": "F"}, Change.NUMBERS),
+            ({"last_error": None}, Change.NUMBERS),
+            ({"pod": "another"}, Change.STATE),
+            ({"since": LATER}, Change.STATE),
+            ({}, Change.NONE),
+        ],
+    )
+    def test_what_a_pod_says_of_its_open_circuit_is_told_now_and_then_and_which_pod_it_is_at_once(
+        self, open_instance: dict[str, object], change: Change
+    ) -> None:
+        before = status(fleet(closed=2, open=1, until=LATER))
+        (listed,) = before.open_instances or ()
+        after = before.model_copy(update={"open_instances": (listed.model_copy(update=open_instance),)})
+
+        assert change_between(before, after) is change
 
     def test_the_first_status_is_news(self) -> None:
         assert change_between(None, self.QUIET) is Change.STATE

@@ -195,6 +195,25 @@ async def test_rates_alone_are_written_seldom() -> None:
     assert [write["failureRatePercent"] for write in desk.writes] == [0, 15, 30, 45, 60]
 
 
+async def test_a_pod_whose_deadline_grows_and_grows_is_written_as_seldom_as_rates() -> None:
+    desk = Desk()
+    reporter = reporter_at(desk)
+    (pod,) = OPEN.open_instances
+    await report(reporter, OPEN)
+    for second in range(1, 61):
+        desk.now += 1
+        growing = replace(pod, until=LATER + timedelta(minutes=second), last_error=f"E{second}")
+        await report(reporter, replace(OPEN, open_instances=(growing,)), shown(desk))
+
+    assert [write["openInstances"][0].get("lastError") for write in desk.writes] == [
+        None,
+        "E15",
+        "E30",
+        "E45",
+        "E60",
+    ]
+
+
 async def test_a_failed_write_is_tried_again_the_next_time() -> None:
     desk = Desk(broken=True)
     reporter = reporter_at(desk)
