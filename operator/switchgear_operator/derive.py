@@ -21,7 +21,7 @@ from .readings import LARGEST_COUNT
 from .status import Instances, OpenInstance, PolicyState, PolicyStatus, Summary
 from .verdicts import Verdict
 
-__all__ = ["Change", "change_between", "derive", "read_status"]
+__all__ = ["Change", "adopted", "change_between", "derive", "read_status"]
 
 MOST_OPEN_INSTANCES = 10
 """Open instances that a status lists."""
@@ -113,6 +113,27 @@ def read_status(status: Mapping[str, Any]) -> PolicyStatus | None:
         return PolicyStatus.model_validate(status, strict=False) if status else None
     except ValidationError:
         return None
+
+
+def adopted(status: PolicyStatus, created: datetime, now: datetime) -> PolicyStatus:
+    """A status that may be anybody's, as the one before: with no time before the policy's creation or after `now`."""
+
+    def within(moment: datetime | None) -> datetime | None:
+        return None if moment is None else max(created, min(moment, now))
+
+    conditions, instances = status.conditions, status.open_instances
+    return status.model_copy(
+        update={
+            "last_transition_time": within(status.last_transition_time),
+            "conditions": conditions
+            and tuple(
+                each.model_copy(update={"last_transition_time": within(each.last_transition_time)})
+                for each in conditions
+            ),
+            "open_instances": instances
+            and tuple(each.model_copy(update={"since": within(each.since)}) for each in instances),
+        }
+    )
 
 
 def _state(verdict: Verdict, fleet: Fleet) -> PolicyState:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
-from .derive import Change, change_between, read_status
+from .derive import Change, adopted, change_between, read_status
 from .events import Allowance, events_between
 from .objects import Policy
 from .status import PolicyStatus
@@ -90,7 +90,10 @@ class Reporter:
     def last_status(self, policy: Policy) -> PolicyStatus | None:
         """The status that the next one follows: what was written last, or what stands in the API."""
         written = self._written.get(policy.uid)
-        return read_status(policy.status) if written is None else written.status
+        if written is not None:
+            return written.status
+        standing = read_status(policy.status)
+        return None if standing is None else adopted(standing, policy.created, self._now())
 
     async def report(self, policy: Policy, latest: PolicyStatus) -> float | None:
         """Write a status if it is news.

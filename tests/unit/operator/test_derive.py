@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from switchgear_operator.aggregate import Fleet, OutdatedInstance
-from switchgear_operator.derive import Change, change_between, derive, read_status
-from switchgear_operator.status import ConditionType, PolicyState
+from switchgear_operator.derive import Change, adopted, change_between, derive, read_status
+from switchgear_operator.status import ConditionType, PolicyState, PolicyStatus
 from switchgear_operator.verdicts import Verdict
 from tests.unit.operator.fleets import (
     ACCEPTED,
@@ -336,6 +336,40 @@ class TestTransitionTimes:
 
         assert condition(after, ConditionType.HEALTHY).last_transition_time == LATER
         assert condition(after, ConditionType.REPORTING).last_transition_time == NOW
+
+
+class TestAdoption:
+    EARLIER, MUCH_LATER = NOW - timedelta(days=9000), NOW + timedelta(days=9000)
+
+    @pytest.mark.parametrize(
+        ("written", "taken"),
+        [
+            (EARLIER, NOW),
+            (NOW, NOW),
+            (NOW + timedelta(seconds=1), NOW + timedelta(seconds=1)),
+            (LATER, LATER),
+            (MUCH_LATER, LATER),
+        ],
+    )
+    def test_its_times_lie_between_the_policys_creation_and_now(
+        self, written: datetime, taken: datetime
+    ) -> None:
+        found = adopted(status(fleet(open=2, since=written), None, written), NOW, LATER)
+
+        assert found.last_transition_time == taken
+        assert {each.last_transition_time for each in found.conditions or ()} == {taken}
+        assert [each.since for each in found.open_instances or ()] == [taken, taken]
+
+    def test_nothing_else_of_it_changes(self) -> None:
+        before = status(fleet(closed=1, open=2, until=LATER, calls=9, failures=3))
+
+        assert adopted(before, NOW, LATER) == before
+
+    def test_a_status_without_times_is_taken_as_it_is(self) -> None:
+        assert adopted(PolicyStatus(), NOW, LATER) == PolicyStatus()
+
+    def test_a_clock_behind_the_api_servers_gives_the_creation(self) -> None:
+        assert adopted(status(fleet(closed=1)), NOW, NOW - timedelta(hours=1)).last_transition_time == NOW
 
 
 class TestNotAccepted:

@@ -26,7 +26,7 @@ POLICY = Policy(
     name="payments",
     uid="u1",
     generation=1,
-    created=datetime(2026, 11, 24, tzinfo=UTC),
+    created=datetime(2026, 10, 1, tzinfo=UTC),
     spec={"target": {"name": "payments"}},
 )
 ACCEPTED = Verdict(True, "Accepted", "applies to calls of payments", "payments")

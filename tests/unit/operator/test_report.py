@@ -4,6 +4,8 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import pytest
+
 from switchgear.states import CircuitState
 from switchgear_operator.aggregate import Fleet, OpenInstance
 from switchgear_operator.derive import derive
@@ -137,6 +139,27 @@ async def test_a_status_that_somebody_else_changed_is_repaired() -> None:
     await report(reporter, CLOSED, forged, LATER)
 
     assert desk.writes[1] == desk.writes[0]
+
+
+@pytest.mark.parametrize(
+    "forged", ["0001-01-01T00:00:00+23:00", "2001-01-01T00:00:00Z", "9999-12-31T23:59:59-23:00"]
+)
+async def test_a_restarted_operator_takes_over_no_time_before_the_policy_or_after_now(forged: str) -> None:
+    desk = Desk()
+    await report(reporter_at(desk), OPEN)
+    ours = desk.writes[0]
+    status = {
+        **ours,
+        "lastTransitionTime": forged,
+        "conditions": [{**each, "lastTransitionTime": forged} for each in ours["conditions"]],
+        "openInstances": [{**each, "since": forged} for each in ours["openInstances"]],
+    }
+    restarted = reporter_at(desk)
+
+    await report(restarted, OPEN, replace(POLICY, status=status))
+    await report(restarted, OPEN, shown(desk))
+
+    assert desk.writes[1:] == [ours]
 
 
 async def test_a_status_that_somebody_else_emptied_is_repaired_with_its_times() -> None:
