@@ -6,7 +6,6 @@ computed whole, from what is known at that moment; a missed piece of news is mad
 
 import asyncio
 import logging
-import time
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Protocol
@@ -115,7 +114,7 @@ class Observer:
         fleet = fleets[policy.uid] = aggregate(
             policy,
             observations,
-            at=time.monotonic(),
+            at=self._rounds.now(),
             now=now,
             stale_after=self._stale_after,
             open_since=_open_since(fleets.get(policy.uid), previous),

@@ -68,16 +68,20 @@ class Rounds:
         self._met: set[str] = set()  # namespaces of which all pods had it
         self._wanted: set[str] = set()  # namespaces with pods that are to be asked before the next round
         self._is_wanted = asyncio.Event()
+        self._begun = time.monotonic()  # when the last round began
 
     async def run(self) -> None:
         """Make rounds until cancelled. A round that is late is not made up for."""
         async with asyncio.TaskGroup() as tasks:
             due = time.monotonic()
             while True:
+                self._begun = time.monotonic()
                 self._forget_the_gone()
                 for namespace in self._namespaces():
                     tasks.create_task(self._look_at(namespace, tasks))
-                due = max(due + self._interval, time.monotonic())
+                due += self._interval
+                if due <= (now := time.monotonic()):
+                    due = now + self._interval
                 await self._wait_until(due, tasks)
 
     def are_complete(self, namespace: str) -> bool:
@@ -93,6 +97,10 @@ class Rounds:
         expected = self._expected(namespace)
         skipped = sum(pod.running and self._scraper.skips(pod) for pod in self._informed.pods(namespace))
         return [self._observation(pod) for pod in expected], skipped
+
+    def now(self) -> float:
+        """Now, on the monotonic clock; a round that is late stops it, so that a stall makes no reading old."""
+        return min(time.monotonic(), self._begun + self._interval)
 
     def _expected(self, namespace: str) -> list[Pod]:
         pods = self._informed.pods(namespace)
@@ -119,11 +127,12 @@ class Rounds:
     async def _look_at(
         self, namespace: str, tasks: asyncio.TaskGroup, *, newcomers_only: bool = False
     ) -> None:
-        pods = [pod for pod in self._expected(namespace) if pod.uid not in self._under_way]
+        expected = self._expected(namespace)
+        pods = [pod for pod in expected if pod.uid not in self._under_way]
         if newcomers_only:
             pods = [pod for pod in pods if pod.uid not in self._asked]
-            if not pods:
-                return  # they are being asked
+        if not pods and (expected or newcomers_only):
+            return  # they are being asked
         # Those that failed last come last: a crowd of hanging pods cannot hold up the others' turn.
         pods.sort(key=lambda pod: self._observation(pod).error is not None)
         self._under_way.update(pod.uid for pod in pods)
@@ -132,7 +141,8 @@ class Rounds:
         late = (await asyncio.wait(looks, timeout=patience))[1] if looks else ()
         self._met.add(namespace)
         self._asked.update(pod.uid for pod in pods)
-        self._on_news(namespace)
+        if not expected or any(pod.uid not in self._under_way for pod in expected):
+            self._on_news(namespace)
         if late:
             await asyncio.wait(late)
             self._on_news(namespace)

@@ -1,6 +1,7 @@
 """Rounds over real metrics endpoints become statuses: in time, whatever single pods do, and only when asked to."""
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
@@ -178,6 +179,23 @@ async def test_at_rest_nothing_is_written(workloads: list[Workload]) -> None:
         await until_written(desk, reporting=1)
         asked = workloads[0].requests
         await until(lambda: workloads[0].requests >= asked + 10, "ten more rounds")
+
+    assert len(desk.writes) == 1
+
+
+async def test_after_a_stall_of_the_operator_the_pods_are_heard_before_anything_is_said(
+    workloads: list[Workload],
+) -> None:
+    known = Known()
+    known.add("pod-0", workloads[0])
+    async with observing(known, interval=0.3) as (desk, _):
+        await until_written(desk, reporting=1)
+        for _ in range(3):
+            asked = workloads[0].requests
+            await until(lambda at=asked: workloads[0].requests > at, "another round")
+            threading.Event().wait(1.5)  # the whole event loop stands still, for longer than readings last
+
+            await until(lambda at=asked: workloads[0].requests > at + 2, "more rounds")
 
     assert len(desk.writes) == 1
 
