@@ -76,6 +76,8 @@ class ConfigMap:
     """Whether somebody sealed it, which cannot be taken back: only a new one can be written."""
     foreign_binary: tuple[str, ...] = ()
     """Keys of binary data, none of which is ours."""
+    changed_by: str | None = None
+    """The field manager other than ours that changed it last, if the object tells."""
 
 
 class Cluster:

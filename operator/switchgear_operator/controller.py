@@ -221,12 +221,13 @@ class Controller:
                 if policy.uid not in standing:
                     self.policy_gone(policy.namespace, policy.name, policy.uid)
 
-    async def _reconcile(self, namespace: str) -> None:
+    async def _reconcile(self, namespace: str) -> float | None:
         started = time.monotonic()
         result = "error"
         try:
-            await self._reconciler.reconcile(namespace)
+            later = await self._reconciler.reconcile(namespace)
             result = "success"
+            return later
         finally:
             self._metrics.reconciled(result, time.monotonic() - started)
 

@@ -136,7 +136,14 @@ def _config_map_of(body: Json) -> ConfigMap:
         labelled=labelled,
         immutable=bool(body.get("immutable")),
         foreign_binary=tuple(body.get("binaryData") or ()),
+        changed_by=_changed_by(metadata.get("managedFields") or ()),
     )
+
+
+def _changed_by(entries: Iterable[Json]) -> str | None:
+    others = [entry for entry in entries if entry.get("manager") not in {None, FIELD_MANAGER}]
+    last = max(others, key=lambda entry: str(entry.get("time") or ""), default={})
+    return last.get("manager")
 
 
 def _version(config_map: ConfigMap) -> int:

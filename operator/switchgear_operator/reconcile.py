@@ -2,7 +2,7 @@
 
 Level-triggered: whatever happened, or was missed, the same state leads to the same ConfigMap. What would withdraw
 something from workloads is first asked of the API server itself, so that a watch that lags, or an operator that is
-still starting, withdraws nothing by mistake.
+still starting, withdraws nothing by mistake. What somebody else changes is put back, ever less often if he goes on.
 """
 
 import logging
@@ -15,6 +15,7 @@ from .cluster import CONFIG_MAP, ApiError, ConfigMap
 from .informed import Informed, policy_of
 from .objects import Policy
 from .plan import Plan, key_of, plan
+from .repairs import Repairs
 from .verdicts import Undelivered, Verdict
 
 __all__ = ["Reconciler"]
@@ -48,6 +49,7 @@ class Reconciler:
         api: Where ConfigMaps are written.
         judged: Told a namespace when the verdicts on its policies have changed.
         written: Told what kind of write was done: `apply`, `drop` or `delete`.
+        repairs: How often to answer others' changes.
     """
 
     def __init__(
@@ -57,14 +59,19 @@ class Reconciler:
         *,
         judged: Callable[[str], None],
         written: Callable[[str], None],
+        repairs: Repairs | None = None,
     ) -> None:
         self._informed = informed
         self._api = api
         self._judged = judged
         self._written = written
+        self._repairs = repairs or Repairs()
 
-    async def reconcile(self, namespace: str) -> None:
+    async def reconcile(self, namespace: str) -> float | None:
         """Make the namespace's ConfigMap what it shall be.
+
+        Returns:
+            Seconds after which to do it again, since somebody's change is not put back yet; or None.
 
         Raises:
             ApiError: The API server refused or could not be reached; nothing was withdrawn.
@@ -72,62 +79,89 @@ class Reconciler:
         config_map = self._informed.config_map(namespace)
         if config_map is not None and not config_map.ours:
             self._leave_alone(namespace)
-            return
+            return None
         delivered = config_map.data if config_map else {}
         policies = self._informed.policies_of(namespace)
         wanted = plan(policies, delivered)
+        pause = self._repairs.pause(namespace, policies)
+        if pause and _differs(config_map, wanted):
+            self._judge(namespace, policies, wanted.verdicts)
+            return pause
         if delivered.keys() - wanted.data.keys():
             policies = [policy_of(body) for body in await self._api.policies(namespace)]
             wanted = plan(policies, delivered)
         try:
-            await self._write(namespace, config_map, wanted)
+            await self._write(namespace, config_map, policies, wanted)
         except ApiError as error:
             if error.status != HTTPStatus.NOT_FOUND and not error.namespace_is_ending:
                 if error.is_refusal:
                     self._judge(namespace, policies, _refused(policies, wanted, delivered, error))
                 raise
             _log.debug("namespace %s is ending: nothing to deliver there", namespace)
-            return
+            return None
         self._judge(namespace, policies, wanted.verdicts)
+        return None
 
-    async def _write(self, namespace: str, config_map: ConfigMap | None, wanted: Plan) -> None:
+    async def _write(
+        self, namespace: str, config_map: ConfigMap | None, policies: list[Policy], wanted: Plan
+    ) -> None:
+        """Write what differs; one of many repairs in a row is told by who makes them necessary, once."""
+        if not _differs(config_map, wanted):
+            self._repairs.fits(namespace, policies, written=False)
+            return
+        follows = self._repairs.follows(namespace, policies)
+        await self._write_wanted(namespace, config_map, wanted, logging.DEBUG if follows else logging.INFO)
+        pause = self._repairs.fits(namespace, policies, written=True)
+        if follows:
+            _log.warning(
+                "%s keeps changing configmap %s/%s: it was put back, and next in %.0f s at the earliest",
+                (config_map and config_map.changed_by) or "somebody",
+                namespace,
+                CONFIG_MAP,
+                pause,
+            )
+
+    async def _write_wanted(
+        self, namespace: str, config_map: ConfigMap | None, wanted: Plan, level: int
+    ) -> None:
         if not wanted.data:
             if config_map is not None:
                 await self._api.delete_config_map(config_map)
                 self._informed.forget_config_map(namespace)
-                self._tell("delete", namespace, "its last policy is gone")
+                self._tell(level, "delete", namespace, "its last policy is gone")
             return
         if config_map is not None and config_map.immutable:
             await self._api.delete_config_map(config_map)
             self._informed.forget_config_map(namespace)
-            self._tell("delete", namespace, "somebody made it immutable; it is written anew")
+            self._tell(level, "delete", namespace, "somebody made it immutable; it is written anew")
             config_map = None
         if config_map is None or not config_map.labelled or _lacks(config_map, wanted):
             try:
-                await self._apply(namespace, wanted)
+                await self._apply(namespace, wanted, level)
             except ApiError as error:
                 if error.status != HTTPStatus.UNPROCESSABLE_ENTITY or config_map is None:
                     raise
-                await self._drop_foreign(namespace, wanted)  # what others put in may leave no room
-                await self._apply(namespace, wanted)
-        await self._drop_foreign(namespace, wanted)
+                await self._drop_foreign(namespace, wanted, level)  # what others put in may leave no room
+                await self._apply(namespace, wanted, level)
+        await self._drop_foreign(namespace, wanted, level)
 
-    async def _apply(self, namespace: str, wanted: Plan) -> None:
+    async def _apply(self, namespace: str, wanted: Plan, level: int) -> None:
         self._informed.learn_config_map(await self._api.apply_config_map(namespace, wanted.data))
-        self._tell("apply", namespace, f"{len(wanted.data)} policies")
+        self._tell(level, "apply", namespace, f"{len(wanted.data)} policies")
 
-    async def _drop_foreign(self, namespace: str, wanted: Plan) -> None:
+    async def _drop_foreign(self, namespace: str, wanted: Plan, level: int) -> None:
         config_map = self._informed.config_map(namespace)
         if config_map is None:
             return
         foreign, binary = sorted(config_map.data.keys() - wanted.data.keys()), list(config_map.foreign_binary)
         if foreign or binary:
             self._informed.learn_config_map(await self._api.drop_config_map_keys(namespace, foreign, binary))
-            self._tell("drop", namespace, f"keys that no policy of this namespace has: {foreign + binary}")
+            why = f"keys that no policy of this namespace has: {foreign + binary}"
+            self._tell(level, "drop", namespace, why)
 
-    def _tell(self, kind: str, namespace: str, why: str) -> None:
+    def _tell(self, level: int, kind: str, namespace: str, why: str) -> None:
         self._written(kind)
-        _log.info("%s of configmap %s/%s: %s", kind, namespace, CONFIG_MAP, why)
+        _log.log(level, "%s of configmap %s/%s: %s", kind, namespace, CONFIG_MAP, why)
 
     def _judge(self, namespace: str, policies: list[Policy], verdicts: Mapping[str, Verdict]) -> bool:
         news = self._informed.learn_verdicts(policies, verdicts)
@@ -161,6 +195,14 @@ def _refused(
         if verdict.accepted and not verdict.undelivered and delivered.get(key) != wanted.data.get(key):
             verdicts[key.removesuffix(".json")] = replace(verdict, undelivered=reason)
     return verdicts
+
+
+def _differs(config_map: ConfigMap | None, wanted: Plan) -> bool:
+    """Whether there is anything to write."""
+    if config_map is None or not wanted.data:
+        return (config_map is None) == bool(wanted.data)
+    sealed_or_bare = config_map.immutable or not config_map.labelled
+    return sealed_or_bare or bool(config_map.foreign_binary) or config_map.data != wanted.data
 
 
 def _lacks(config_map: ConfigMap, wanted: Plan) -> bool:

@@ -178,6 +178,33 @@ def test_whose_a_config_map_is(metadata: dict[str, Any], ours: bool, labelled: b
     assert (known.ours, known.labelled) == (ours, labelled)
 
 
+@pytest.mark.parametrize(
+    ("entries", "changed_by"),
+    [
+        (None, None),
+        ([{"manager": "switchgear-operator", "time": "2026-11-24T09:30:00Z"}], None),
+        ([{"operation": "Update"}, {"manager": "kubectl-edit"}], "kubectl-edit"),
+        (
+            [
+                {"manager": "argocd", "time": "2026-11-24T09:31:00Z"},
+                {"manager": "helm", "time": "2026-11-24T09:30:00Z"},
+                {"manager": "switchgear-operator", "time": "2026-11-24T09:32:00Z"},
+            ],
+            "argocd",
+        ),
+    ],
+)
+def test_who_else_changed_a_config_map_last(
+    entries: list[dict[str, str]] | None, changed_by: str | None
+) -> None:
+    informed = Informed()
+    informed.learn_config_map(config_map(1, metadata={"managedFields": entries}))
+
+    known = informed.config_map("shop")
+    assert known is not None
+    assert known.changed_by == changed_by
+
+
 def test_a_config_map_without_data_and_with_binary_data() -> None:
     informed = Informed()
     informed.learn_config_map({**config_map(1), "data": None, "binaryData": {"blob": "AA=="}})

@@ -9,6 +9,7 @@ from switchgear_operator.cluster import FIELD_MANAGER, MANAGED_BY, ApiError, Con
 from switchgear_operator.compile import compile_policy
 from switchgear_operator.informed import Informed, policy_of
 from switchgear_operator.reconcile import Reconciler
+from switchgear_operator.repairs import CALM, LONGEST_PAUSE, Repairs
 
 Json = dict[str, Any]
 
@@ -44,8 +45,14 @@ class Desk:
         self.written: list[str] = []
         self._version = 100
         self.informed = Informed()
+        self.now = 1000.0
+        self.again: float | None = None
         self.reconciler = Reconciler(
-            self.informed, self, judged=self.judged.append, written=self.written.append
+            self.informed,
+            self,
+            judged=self.judged.append,
+            written=self.written.append,
+            repairs=Repairs(lambda: self.now),
         )
 
     async def policies(self, namespace: str) -> list[Json]:
@@ -100,7 +107,7 @@ class Desk:
     async def reconcile(self) -> list[str]:
         """Reconcile once; the requests that it took."""
         self.requests.clear()
-        await self.reconciler.reconcile("shop")
+        self.again = await self.reconciler.reconcile("shop")
         return self.requests
 
     def _asked(self, request: str) -> None:
@@ -281,3 +288,130 @@ async def test_a_foreign_config_map_takes_no_request_and_is_told_once(
     assert desk.verdicts() == {"a": (True, "ConfigMapForeign")}
     assert desk.judged == ["shop"]
     assert len(caplog.records) == 1
+
+
+# ── somebody who goes on changing it ──
+
+RIVAL = {
+    "labels": MANAGED_BY,
+    "managedFields": [
+        {"manager": FIELD_MANAGER, "time": "2026-11-24T09:32:00Z"},
+        {"manager": "helm", "time": "2026-11-24T09:30:00Z"},
+        {"manager": "argocd", "time": "2026-11-24T09:31:00Z"},
+    ],
+}
+
+
+async def fight(desk: Desk, seconds: float) -> list[float]:
+    """Somebody undoes every write, 20 times a second; when it was written again, from the start on."""
+    begin, writes = desk.now, []
+    while desk.now < begin + seconds:
+        desk.put({"a.json": "theirs"}, metadata=RIVAL)
+        desk.inform()
+        if "apply" in await desk.reconcile():
+            writes.append(desk.now - begin)
+        desk.now += 0.05
+    return [round(at) for at in writes]
+
+
+async def quarrel() -> Desk:
+    """A desk with a policy that was delivered."""
+    desk = Desk(body("a"))
+    desk.inform(body("a"))
+    await desk.reconcile()
+    return desk
+
+
+async def test_changes_by_others_are_put_back_at_once_and_then_ever_less_often() -> None:
+    desk = await quarrel()
+
+    assert await fight(desk, 100) == [0, 1, 3, 7, 15, 31, 61, 91]
+
+
+async def test_while_a_repair_waits_it_is_asked_for_again_and_costs_no_request() -> None:
+    desk = await quarrel()
+    await fight(desk, 0.05)
+    desk.put({"junk": "theirs"}, metadata=RIVAL)
+    desk.inform()
+
+    assert await desk.reconcile() == []
+    assert desk.again == pytest.approx(0.95)
+
+    desk.now += 0.95
+    assert await desk.reconcile() == ["list", "apply", "drop junk"]
+    assert desk.again is None
+
+
+async def test_a_config_map_that_is_deleted_again_and_again_comes_back_ever_less_often() -> None:
+    desk, writes = await quarrel(), 0
+    for _ in range(10 * 20):
+        desk.informed.forget_config_map("shop")
+        desk.config_map = None
+        writes += len(await desk.reconcile())
+        desk.now += 0.05
+
+    assert writes == 4
+
+
+async def test_a_config_map_that_comes_back_without_policies_is_deleted_ever_less_often() -> None:
+    desk, deletions = Desk(), 0
+    for _ in range(10 * 20):
+        desk.put({"a.json": "theirs"}, metadata=RIVAL)
+        desk.inform()
+        deletions += (await desk.reconcile()).count("delete")
+        await desk.reconcile()
+        desk.now += 0.05
+
+    assert deletions == 4
+
+
+async def test_what_the_policies_want_is_written_at_once_whoever_else_writes() -> None:
+    desk = await quarrel()
+    await fight(desk, 20)
+
+    desk.standing = [body("a", generation=2)]
+    desk.inform(body("a", generation=2))
+    desk.put({"a.json": "theirs"}, metadata=RIVAL)
+    desk.inform()
+
+    assert await desk.reconcile() == ["apply"]
+    assert desk.config_map is not None
+    assert desk.config_map["data"] == delivered(body("a", generation=2))
+
+
+async def test_a_change_after_a_while_of_peace_is_put_back_at_once() -> None:
+    desk = await quarrel()
+    await fight(desk, 40)
+    await desk.reconcile()
+    desk.now += CALM
+
+    assert await fight(desk, 2) == [0, 1]
+    assert LONGEST_PAUSE < CALM
+
+
+async def test_who_goes_on_changing_it_is_told_once_for_each_time_it_was_put_back(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    desk = await quarrel()
+    caplog.set_level("INFO")
+
+    await fight(desk, 10)
+
+    assert [record.getMessage() for record in caplog.records] == [
+        "apply of configmap shop/switchgear-policies: 1 policies",
+        *(
+            "argocd keeps changing configmap shop/switchgear-policies: "
+            f"it was put back, and next in {pause} s at the earliest"
+            for pause in (2, 4, 8)
+        ),
+    ]
+
+
+async def test_who_deletes_it_again_and_again_is_somebody(caplog: pytest.LogCaptureFixture) -> None:
+    desk = await quarrel()
+    for _ in range(2):
+        desk.informed.forget_config_map("shop")
+        await desk.reconcile()
+        desk.now += 1
+
+    assert [record.getMessage().partition(" keeps")[0] for record in caplog.records] == ["somebody"]
