@@ -19,6 +19,12 @@ from tests.support.waiting import eventually
 CRD = Path(__file__).parent.parent / "crds" / "circuitbreakerpolicies.switchgear.dev.yaml"
 
 
+def pytest_configure() -> None:
+    """Let the programs that tests start be interrupted, where this run is a background job that ignores Ctrl-C."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 class Kubectl(Protocol):
     """The real kubectl, told which cluster is meant."""
 
