@@ -7,13 +7,14 @@ not say, and equal transitions give equal notes.
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import takewhile
 from typing import Any, Literal
 
 from .crd import GROUP, KIND, VERSION
 from .objects import Policy
 from .status import Condition, ConditionType, PolicyState, PolicyStatus
 
-__all__ = ["Allowance", "Event", "events_between"]
+__all__ = ["Allowance", "Allowances", "Event", "events_between"]
 
 LONGEST_NOTE = 1000
 """The API takes 1,024 bytes of a note."""
@@ -95,6 +96,34 @@ class Allowance:
             return False
         self._tokens -= 1
         return True
+
+
+class Allowances:
+    """An allowance for each key. One that is certainly full again is forgotten: it equals a new one."""
+
+    def __init__(self, burst: int, seconds_per_token: float, clock: Callable[[], float]) -> None:
+        self._burst = burst
+        self._seconds_per_token = seconds_per_token
+        self._clock = clock
+        self._used: dict[str, tuple[Allowance, float]] = {}
+        """With when it was last asked, the longest ago first."""
+
+    def __len__(self) -> int:
+        return len(self._used)
+
+    def take(self, key: str) -> bool:
+        """Take one of this key's if there is one."""
+        now = self._clock()
+        self._forget(now - self._burst * self._seconds_per_token)
+        new = (Allowance(self._burst, self._seconds_per_token, self._clock), now)
+        allowance, _ = self._used.pop(key, new)
+        self._used[key] = allowance, now
+        return allowance.take()
+
+    def _forget(self, last_asked_by: float) -> None:
+        full = takewhile(lambda key: self._used[key][1] <= last_asked_by, self._used)
+        for key in list(full):
+            del self._used[key]
 
 
 def _acceptance(before: Condition | None, after: Condition | None) -> Event | None:

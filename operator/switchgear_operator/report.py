@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Any, Protocol
 
 from .derive import Change, adopted, change_between, read_status
-from .events import Allowance, events_between
+from .events import Allowances, events_between
 from .objects import Policy
 from .status import PolicyStatus
 
@@ -84,7 +84,7 @@ class Reporter:
         self._clock = clock
         self._now = now
         self._written: dict[str, _Written] = {}
-        self._allowances: dict[str, Allowance] = {}
+        self._allowances = Allowances(EVENT_BURST, SECONDS_PER_EVENT, clock)
         self._failing = False
 
     def last_status(self, policy: Policy) -> PolicyStatus | None:
@@ -112,9 +112,8 @@ class Reporter:
         return None
 
     def forget(self, uid: str) -> None:
-        """Drop what is remembered of a policy that is gone."""
+        """Drop what is remembered of the status of a policy that is gone."""
         self._written.pop(uid, None)
-        self._allowances.pop(uid, None)
 
     def _standing(self, policy: Policy) -> PolicyStatus | None:
         """What stands in the API: what the watch shows, unless it has yet to show what was written."""
@@ -143,7 +142,7 @@ class Reporter:
 
     async def _tell(self, policy: Policy, before: PolicyStatus | None, latest: PolicyStatus) -> None:
         for event in events_between(before, latest):
-            if not self._allowance(policy).take():
+            if not self._allowances.take(policy.key):  # by name: no more by being created anew
                 self._metrics.event_posted("limited")
                 continue
             try:
@@ -160,6 +159,3 @@ class Reporter:
         level = logging.DEBUG if self._failing else logging.WARNING  # one line per outage
         self._failing = True
         _log.log(level, "the status of %s cannot be written and is tried again: %s", policy.key, error)
-
-    def _allowance(self, policy: Policy) -> Allowance:
-        return self._allowances.setdefault(policy.uid, Allowance(EVENT_BURST, SECONDS_PER_EVENT, self._clock))

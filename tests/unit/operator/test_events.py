@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from switchgear_operator.events import Allowance, Event, events_between
+from switchgear_operator.events import Allowance, Allowances, Event, events_between
 from switchgear_operator.objects import Policy
 from switchgear_operator.status import Condition, ConditionType, PolicyState, PolicyStatus
 
@@ -184,6 +184,33 @@ def test_an_allowance_never_gives_more_than_burst_and_time(steps: list[float]) -
         taken += allowance.take()
 
     assert taken <= 3 + now / 10.0 + 1e-6
+
+
+class TestAllowances:
+    def test_each_key_has_its_own(self) -> None:
+        allowances = Allowances(burst=2, seconds_per_token=30.0, clock=lambda: 0.0)
+
+        assert [allowances.take("shop/a") for _ in range(3)] == [True, True, False]
+        assert allowances.take("shop/b")
+
+    def test_those_that_are_full_again_are_forgotten(self) -> None:
+        now = 0.0
+        allowances = Allowances(burst=2, seconds_per_token=30.0, clock=lambda: now)
+        for turn in range(1000):
+            now = float(turn)
+            allowances.take(f"shop/{turn}")
+
+        assert len(allowances) <= 61
+
+    @given(st.lists(st.tuples(st.sampled_from("abc"), st.integers(0, 100)), max_size=60))
+    def test_forgetting_gives_nobody_more(self, steps: list[tuple[str, int]]) -> None:
+        now = 0.0
+        allowances = Allowances(burst=3, seconds_per_token=10.0, clock=lambda: now)
+        never_forgotten = {key: Allowance(3, 10.0, lambda: now) for key in "abc"}
+        for key, step in steps:
+            now += step
+
+            assert allowances.take(key) == never_forgotten[key].take()
 
 
 def test_equal_transitions_give_equal_events() -> None:

@@ -10,7 +10,7 @@ from switchgear.states import CircuitState
 from switchgear_operator.aggregate import Fleet, OpenInstance
 from switchgear_operator.derive import derive
 from switchgear_operator.objects import Policy
-from switchgear_operator.report import EVENT_BURST, LONGEST_LAG, Reporter
+from switchgear_operator.report import EVENT_BURST, LONGEST_LAG, SECONDS_PER_EVENT, Reporter
 from switchgear_operator.verdicts import Verdict
 
 NOW = datetime(2026, 11, 24, 9, 0, tzinfo=UTC)
@@ -280,3 +280,32 @@ async def test_a_flapping_policy_posts_no_more_events_than_its_allowance() -> No
     assert len(desk.writes) == 101
     assert EVENT_BURST <= len(desk.events) <= EVENT_BURST + 4
     assert "event limited" in desk.counted
+
+
+async def test_a_policy_that_is_created_anew_again_and_again_gets_no_new_allowance() -> None:
+    desk = Desk()
+    reporter = reporter_at(desk)
+    for turn in range(100):
+        desk.now += 1
+        recreated = replace(POLICY, uid=f"u{turn}")
+        await report(reporter, OPEN, recreated)
+        reporter.forget(recreated.uid)
+
+    assert len(desk.writes) == 100
+    assert EVENT_BURST <= len(desk.events) <= EVENT_BURST + 4
+
+
+async def test_a_policy_that_was_gone_for_long_has_its_whole_allowance_again() -> None:
+    desk = Desk()
+    reporter = reporter_at(desk)
+    for turn in range(EVENT_BURST):
+        await report(reporter, OPEN, replace(POLICY, uid=f"u{turn}"))
+        reporter.forget(f"u{turn}")
+    posted = len(desk.events)
+    desk.now += EVENT_BURST * SECONDS_PER_EVENT
+
+    for turn in range(EVENT_BURST):
+        await report(reporter, OPEN, replace(POLICY, uid=f"v{turn}"))
+
+    assert posted == EVENT_BURST
+    assert len(desk.events) == 2 * EVENT_BURST
