@@ -1,12 +1,14 @@
 """What one pod says of its breakers: from Prometheus text to plain values.
 
 The text comes from somebody else's process, so nothing in it is trusted: only the metrics named here are parsed,
-a pod speaks for policies of its own namespace alone, numbers that are no counts are left out, and every text is
+a pod speaks for the policies of its own namespace alone, numbers that are no counts are left out, and every text is
 bounded before it can reach a status.
 """
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import islice
 
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.samples import Sample
@@ -22,8 +24,11 @@ __all__ = [
     "read_metrics",
 ]
 
-MOST_SERIES = 40_000
-"""Series of switchgear beyond which a pod's answer is refused: over 2,000 breakers."""
+MOST_SERIES = 24_000
+"""Series of known policies beyond which a pod's answer is refused: over 1,500 breakers."""
+
+MOST_BREAKERS = 1_000
+"""Breakers of one policy that are kept of a pod's answer, those in the worst states: as many as the library has."""
 
 LONGEST_LINE = 2048
 """Bytes of one line beyond which the answer is refused: names and labels that the library writes are far shorter."""
@@ -45,6 +50,10 @@ _WINDOW = {
     "switchgear_breaker_window_slow_calls": "window_slow_calls",
 }
 _READ = tuple(name.encode() for name in (_GENERATION, _STATE, _OPEN_UNTIL, _CALLS, _LAST_FAILURE, *_WINDOW))
+
+_POLICY = re.compile(rb'[{,]\s*policy\s*=\s*"([^"\\]*)"')
+_PARSED_AT_ONCE = 500
+"""Lines, so that what the parser makes of an answer is never in memory as a whole."""
 
 _WORST_FIRST = (
     CircuitState.FORCED_OPEN,
@@ -109,26 +118,34 @@ class ScrapeError:
         return self.detail
 
 
-def read_metrics(body: bytes, *, namespace: str) -> InstanceReading:
-    """Read what a pod of `namespace` answered.
+def read_metrics(body: bytes, *, policies: frozenset[str]) -> InstanceReading:
+    """Read what a pod answered about `policies`: those of its namespace, each as it stands in the label `policy`.
+
+    Whatever it says of others is dropped unread: it may claim as many as it likes.
 
     Raises:
         UnreadableMetricsError: With reason `garbage` (not the text format, or nothing of switchgear in it) or
             `too_many_series`.
     """
-    policies: dict[str, _PolicyDraft] = {}
-    for sample in _parse(_wanted_lines(body)):
+    drafts: dict[str, _PolicyDraft] = {}
+    for sample in _parse(_wanted_lines(body, policies)):
         key = sample.labels.get("policy", "")
-        if key.startswith(f"{namespace}/"):
-            policies.setdefault(key, _PolicyDraft()).take(sample)
-    return InstanceReading({key: draft.reading() for key, draft in policies.items()})
+        if key in policies:
+            drafts.setdefault(key, _PolicyDraft()).take(sample)
+    return InstanceReading({key: draft.reading() for key, draft in drafts.items()})
 
 
-def _wanted_lines(body: bytes) -> list[bytes]:
+def _wanted_lines(body: bytes, policies: frozenset[str]) -> list[bytes]:
+    known = {policy.encode() for policy in policies}
     ours = [line for line in body.split(b"\n") if line.startswith(b"switchgear_")]
     if not ours:
         raise UnreadableMetricsError("garbage", "the answer has no metric of switchgear in it")
-    wanted = [line for line in ours if line.startswith(_READ)]
+    # A line whose policy cannot be told is left to the parser.
+    wanted = [
+        line
+        for line in ours
+        if line.startswith(_READ) and ((found := _POLICY.search(line)) is None or found[1] in known)
+    ]
     if len(wanted) > MOST_SERIES:
         raise UnreadableMetricsError(
             "too_many_series", f"{len(wanted)} series of switchgear, above the limit of {MOST_SERIES}"
@@ -140,9 +157,11 @@ def _wanted_lines(body: bytes) -> list[bytes]:
 
 def _parse(lines: Iterable[bytes]) -> Iterator[Sample]:
     try:
-        text = b"\n".join(lines).decode("utf-8") + "\n"
-        for family in text_string_to_metric_families(text):
-            yield from family.samples
+        rest = iter(lines)
+        while some := list(islice(rest, _PARSED_AT_ONCE)):
+            text = b"\n".join(some).decode("utf-8") + "\n"
+            for family in text_string_to_metric_families(text):
+                yield from family.samples
     except (
         ValueError,
         LookupError,
@@ -165,11 +184,15 @@ class _PolicyDraft:
             self.breakers.setdefault(sample.labels["breaker"], _BreakerDraft()).take(sample)
 
     def reading(self) -> PolicyReading:
-        breakers = (draft.reading(name) for name, draft in sorted(self.breakers.items()))
+        claimed = (draft.reading(name) for name, draft in self.breakers.items())
+        breakers = [reading for reading in claimed if reading is not None]
+        if len(breakers) > MOST_BREAKERS:
+            breakers.sort(key=lambda each: (_WORST_FIRST.index(each.state), each.name))
+            del breakers[MOST_BREAKERS:]
         return PolicyReading(
             uid=self.uid,
             generation=self.generation,
-            breakers=tuple(reading for reading in breakers if reading is not None),
+            breakers=tuple(sorted(breakers, key=lambda each: each.name)),
         )
 
 

@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Protocol
 
+from switchgear.metrics import bounded
+
 from .objects import Pod, Policy
 from .observation import Observation
 from .readings import ScrapeError
@@ -136,7 +138,10 @@ class Rounds:
         # Those that failed last come last: a crowd of hanging pods cannot hold up the others' turn.
         pods.sort(key=lambda pod: self._observation(pod).error is not None)
         self._under_way.update(pod.uid for pod in pods)
-        looks = [tasks.create_task(self._ask(pod)) for pod in pods]
+        policies = frozenset(
+            bounded(policy.key) for policy in self._informed.policies() if policy.namespace == namespace
+        )
+        looks = [tasks.create_task(self._ask(pod, policies)) for pod in pods]
         patience = SETTLE_SECONDS if namespace in self._met else None
         late = (await asyncio.wait(looks, timeout=patience))[1] if looks else ()
         self._met.add(namespace)
@@ -147,10 +152,10 @@ class Rounds:
             await asyncio.wait(late)
             self._on_news(namespace)
 
-    async def _ask(self, pod: Pod) -> None:
+    async def _ask(self, pod: Pod, policies: frozenset[str]) -> None:
         try:
             started = time.monotonic()
-            outcome = await self._scraper.scrape(pod)
+            outcome = await self._scraper.scrape(pod, policies)
             ended = time.monotonic()
         finally:
             self._under_way.discard(pod.uid)

@@ -7,7 +7,9 @@ not followed, time and bytes are bounded, and the outcome is a value: a reading 
 import asyncio
 import re
 import zlib
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import version
 from ipaddress import ip_address
 from types import TracebackType
@@ -53,6 +55,7 @@ class Scraper:
         self.limits = limits or ScrapeLimits()
         self._slots = asyncio.Semaphore(self.limits.concurrency)
         self._session: aiohttp.ClientSession | None = None
+        self._parser = ThreadPoolExecutor(1, "parser")  # one: parsing is all computing, and costs memory
 
     async def __aenter__(self) -> Self:
         self._session = aiohttp.ClientSession(
@@ -74,19 +77,24 @@ class Scraper:
     ) -> None:
         if self._session is not None:
             await self._session.close()
+        self._parser.shutdown(wait=False, cancel_futures=True)
 
     def skips(self, pod: Pod) -> bool:
         """Whether this pod is never scraped, and so not expected to report."""
         return pod.host_network and not self.limits.host_network
 
-    async def scrape(self, pod: Pod) -> InstanceReading | ScrapeError:
-        """Ask one pod, when its turn has come. Never raises for what the pod does."""
+    async def scrape(self, pod: Pod, policies: frozenset[str]) -> InstanceReading | ScrapeError:
+        """Ask one pod about these policies, when its turn has come. Never raises for what the pod does.
+
+        `policies` are those of the pod's namespace, each as it stands in the label `policy`.
+        """
         url = _address(pod)
         if isinstance(url, ScrapeError):
             return url
         async with self._slots:
             body = await self._get(url)
-            return body if isinstance(body, ScrapeError) else await _read(body, pod.namespace)
+            # The slot is held until the body is parsed: so many bodies are in memory, and no more.
+            return body if isinstance(body, ScrapeError) else await self._read(body, policies)
 
     async def _get(self, url: URL) -> bytes | ScrapeError:
         assert self._session is not None, "enter the scraper before scraping"
@@ -131,6 +139,15 @@ class Scraper:
             return ScrapeError("disconnected", "the compressed answer ends too early")
         return bytes(body)
 
+    async def _read(self, body: bytes, policies: frozenset[str]) -> InstanceReading | ScrapeError:
+        try:
+            if len(body) <= _SMALL:
+                return read_metrics(body, policies=policies)
+            loop = asyncio.get_running_loop()
+            return await loop.run_in_executor(self._parser, partial(read_metrics, body, policies=policies))
+        except UnreadableMetricsError as error:
+            return ScrapeError(error.reason, str(error))
+
 
 def _address(pod: Pod) -> URL | ScrapeError:
     if pod.ip is None:
@@ -152,12 +169,3 @@ def _address(pod: Pod) -> URL | ScrapeError:
         )
     host = f"[{ip}]" if ip.version == 6 else str(ip)
     return URL(f"http://{host}:{pod.metrics_port}{pod.metrics_path}", encoded=True)
-
-
-async def _read(body: bytes, namespace: str) -> InstanceReading | ScrapeError:
-    try:
-        if len(body) <= _SMALL:
-            return read_metrics(body, namespace=namespace)
-        return await asyncio.to_thread(read_metrics, body, namespace=namespace)
-    except UnreadableMetricsError as error:
-        return ScrapeError(error.reason, str(error))

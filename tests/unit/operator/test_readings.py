@@ -7,6 +7,8 @@ from hypothesis import strategies as st
 from switchgear.states import CircuitState
 from switchgear_operator.readings import (
     LARGEST_COUNT,
+    MOST_BREAKERS,
+    MOST_SERIES,
     BreakerReading,
     InstanceReading,
     PolicyReading,
@@ -38,8 +40,11 @@ process_cpu_seconds_total 12.5
 """
 
 
-def read(text: str, namespace: str = "shop") -> InstanceReading:
-    return read_metrics(text.encode(), namespace=namespace)
+KNOWN = frozenset({"shop/payments", "shop/p"})
+
+
+def read(text: str, policies: frozenset[str] = KNOWN) -> InstanceReading:
+    return read_metrics(text.encode(), policies=policies)
 
 
 def one_breaker(*lines: str) -> BreakerReading:
@@ -76,9 +81,46 @@ def test_the_librarys_exposition_is_read() -> None:
     )
 
 
-def test_a_pod_speaks_for_policies_of_its_own_namespace_only() -> None:
-    assert read(EXPOSITION, namespace="other").policies == {}
-    assert read(EXPOSITION, namespace="sho").policies == {}
+def test_a_pod_speaks_for_the_known_policies_of_its_namespace_only() -> None:
+    assert read(EXPOSITION, frozenset({"other/payments"})).policies == {}
+    assert read(EXPOSITION, frozenset({"shop/payment", "hop/payments"})).policies == {}
+
+
+def test_what_is_said_of_other_policies_costs_nothing_of_what_an_answer_may_hold() -> None:
+    invented = "".join(
+        f'switchgear_breaker_state{{policy="shop/invented-{number}",breaker="b",state="open"}} 1\n'
+        for number in range(MOST_SERIES + 1)
+    )
+
+    assert read(invented + EXPOSITION) == read(EXPOSITION)
+
+
+def test_more_series_of_known_policies_than_an_answer_may_hold_are_refused() -> None:
+    series = 'switchgear_breaker_state{policy="shop/p",breaker="b",state="open"} 1\n'
+    assert read(series * MOST_SERIES).policies
+
+    with pytest.raises(UnreadableMetricsError) as caught:
+        read(series * (MOST_SERIES + 1))
+    assert caught.value.reason == "too_many_series"
+
+
+@pytest.mark.parametrize("label", ['policy = "shop/p"', 'breaker="{policy=\\"no/p\\"}",policy="shop/p"'])
+def test_the_policy_is_recognized_however_the_line_is_written(label: str) -> None:
+    assert list(read(f"switchgear_policy_generation{{{label}}} 7\n").policies) == ["shop/p"]
+
+
+def test_of_more_breakers_than_are_kept_those_in_the_worst_states_are() -> None:
+    states = ["closed"] * MOST_BREAKERS + ["half_open", "open"]
+    text = "".join(
+        f'switchgear_breaker_state{{policy="shop/p",breaker="b{number:04}",state="{state}"}} 1\n'
+        for number, state in enumerate(states)
+    )
+
+    kept = read(text).policies["shop/p"].breakers
+
+    assert len(kept) == MOST_BREAKERS
+    assert [each.name for each in kept] == sorted(each.name for each in kept)
+    assert [each.state for each in kept[-2:]] == [CircuitState.HALF_OPEN, CircuitState.OPEN]
 
 
 def test_the_breakers_of_a_wildcard_policy_are_kept_apart() -> None:
@@ -170,16 +212,16 @@ def test_an_error_is_kept_as_one_short_printable_line(told: str, kept: str | Non
         b"<html><body>hello</body></html>",
         b"process_cpu_seconds_total 12.5\n",
         b"switchgear_policy_generation\n",
-        b'switchgear_policy_generation{policy="a/b} 1\n',
-        b'switchgear_policy_generation{policy="a/b",policy="a/c"} 1\n',
+        b'switchgear_policy_generation{policy="shop/p} 1\n',
+        b'switchgear_policy_generation{policy="shop/p",policy="shop/p"} 1\n',
         b"switchgear_policy_generation one\n",
         b"switchgear_policy_generation}{ 1\n",
-        b'switchgear_policy_generation{policy="\xff"} 1\n',
+        b'switchgear_policy_generation{policy="shop/p",uid="\xff"} 1\n',
     ],
 )
 def test_what_is_not_the_librarys_exposition_is_garbage(body: bytes) -> None:
     with pytest.raises(UnreadableMetricsError) as caught:
-        read_metrics(body, namespace="shop")
+        read_metrics(body, policies=KNOWN)
     assert caught.value.reason == "garbage"
 
 
@@ -195,7 +237,7 @@ def test_lines_may_end_as_on_windows() -> None:
 def test_no_bytes_make_it_fail_otherwise_than_by_its_own_error(noise: bytes) -> None:
     for body in (noise, b"switchgear_breaker_state" + noise, b"switchgear_breaker_state{" + noise + b"} 1"):
         try:
-            read_metrics(body, namespace="shop")
+            read_metrics(body, policies=KNOWN)
         except UnreadableMetricsError as error:
             assert error.reason == "garbage"  # noqa: PT017 - most bytes raise, and some are well-formed
 

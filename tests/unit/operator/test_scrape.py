@@ -14,6 +14,7 @@ from switchgear_operator.scrape import ScrapeLimits, Scraper
 
 METRICS = b'switchgear_policy_generation{policy="shop/payments",uid="u1"} 7\n'
 READ = InstanceReading({"shop/payments": PolicyReading(uid="u1", generation=7)})
+KNOWN = frozenset({"shop/payments"})
 PATIENT = ScrapeLimits(seconds=60, connect_seconds=30)
 HASTY = ScrapeLimits(seconds=0.2)
 
@@ -59,7 +60,7 @@ def make_pod(
 
 async def scrape(pod: Pod, limits: ScrapeLimits = PATIENT) -> InstanceReading | ScrapeError:
     async with Scraper(limits) as scraper:
-        return await scraper.scrape(pod)
+        return await scraper.scrape(pod, KNOWN)
 
 
 def reason(outcome: InstanceReading | ScrapeError) -> str:
@@ -161,9 +162,9 @@ async def test_a_pod_that_sends_byte_by_byte_forever_is_given_up_in_time(serve: 
 
 async def test_a_pod_that_hangs_delays_no_other(serve: Serve) -> None:
     async with Scraper(PATIENT) as scraper:
-        hanging = asyncio.ensure_future(scraper.scrape(await serve(answers())))
+        hanging = asyncio.ensure_future(scraper.scrape(await serve(answers()), KNOWN))
 
-        assert await scraper.scrape(await serve(answers(answer()), host="127.0.7.2")) == READ
+        assert await scraper.scrape(await serve(answers(answer()), host="127.0.7.2"), KNOWN) == READ
         assert not hanging.done()
 
         hanging.cancel()
@@ -184,7 +185,7 @@ async def test_no_more_pods_than_allowed_are_scraped_at_the_same_time(serve: Ser
 
     pod = await serve(count)
     async with Scraper(ScrapeLimits(seconds=60, connect_seconds=30, concurrency=2)) as scraper:
-        outcomes = await asyncio.gather(*(scraper.scrape(pod) for _ in range(20)))
+        outcomes = await asyncio.gather(*(scraper.scrape(pod, KNOWN) for _ in range(20)))
 
     assert outcomes == [READ] * 20
     assert most <= 2
