@@ -159,7 +159,7 @@ def aggregate(
         rejected_per_minute=_rejected_per_minute(policy, fresh),
         open_instances=_open_instances(policy, readings, open_since or {}, now),
         outdated=outdated,
-        silent=tuple(_silent(each) for each in known if not each.is_fresh(at, stale_after)),
+        silent=tuple(_silent(each, at) for each in known if not each.is_fresh(at, stale_after)),
         skipped=skipped,
     )
 
@@ -234,6 +234,19 @@ def _time(timestamp: float | None) -> datetime | None:
         return None
 
 
-def _silent(observation: Observation) -> SilentInstance:
-    error = observation.error
-    return SilentInstance(observation.pod.name, "has not answered yet" if error is None else error.detail)
+def _silent(observation: Observation, at: float) -> SilentInstance:
+    if observation.error is not None:
+        reason = observation.error.detail
+    elif observation.reading is None:
+        reason = "has not answered yet"
+    else:
+        reason = f"last answered {_roughly(at - observation.read_at)} ago"
+    return SilentInstance(observation.pod.name, reason)
+
+
+def _roughly(seconds: float) -> str:
+    """An age that is not news with each round: tens of seconds, then minutes, then hours."""
+    for size, unit in ((3600, "h"), (60, "min")):
+        if seconds >= size:
+            return f"{int(seconds // size)} {unit}"
+    return f"{max(10, int(seconds // 10) * 10)} s"

@@ -178,6 +178,24 @@ def test_a_pod_that_has_not_answered_yet_is_expected_but_silent() -> None:
     assert result.silent == (SilentInstance("b", "has not answered yet"),)
 
 
+@pytest.mark.parametrize(
+    ("age", "told"),
+    [
+        (16, "10 s"),
+        (19.9, "10 s"),
+        (20, "20 s"),
+        (59, "50 s"),
+        (119, "1 min"),
+        (3599, "59 min"),
+        (7300, "2 h"),
+    ],
+)
+def test_a_pod_whose_answer_is_merely_old_is_told_by_a_rough_age(age: float, told: str) -> None:
+    result = fleet(pod("a", read_at=100.0 - age))
+
+    assert result.silent == (SilentInstance("a", f"last answered {told} ago"),)
+
+
 def test_a_stale_reading_counts_for_nothing() -> None:
     stale = pod("a", breaker(OPEN, window_calls=9), read_at=84.9, rejected_per_minute=60)
     stale = stale.after(ScrapeError("refused", "port 9464 refuses connections"), at=100.0)
