@@ -69,7 +69,7 @@ class ConfigMap:
     resource_version: str
     data: Mapping[str, str]
     ours: bool
-    """Whether the operator made it: it carries our label, or the operator is among its field managers."""
+    """Whether the operator made it: it has, or once had, our label or the operator among its field managers."""
     labelled: bool
     """Whether it carries our label."""
     immutable: bool = False

@@ -4,6 +4,7 @@ API objects become values here, and nowhere else.
 """
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
@@ -80,6 +81,8 @@ class Informed:
         """The namespace's ConfigMap is as `body` says; returns the namespace."""
         config_map = _config_map_of(body)
         known = self._config_maps.get(config_map.namespace)
+        if known is not None and known.ours and known.uid == config_map.uid:
+            config_map = replace(config_map, ours=True)  # whatever signs of it somebody has wiped off
         if known is None or known.uid != config_map.uid or _version(known) <= _version(config_map):
             self._config_maps[config_map.namespace] = config_map  # a watch may lag behind our own write
         return config_map.namespace

@@ -13,7 +13,7 @@ from .conflicts import Candidate, settle
 from .objects import Policy
 from .verdicts import Undelivered, Verdict
 
-__all__ = ["LIMIT", "Plan", "key_of", "plan"]
+__all__ = ["LIMIT", "Plan", "holds", "key_of", "plan"]
 
 LIMIT = 1_000_000
 """Bytes of keys and documents that a namespace's ConfigMap holds: below the API's 1 MiB, with room for its metadata."""
@@ -33,6 +33,18 @@ class Plan:
 def key_of(policy: Policy) -> str:
     """The policy's key in the ConfigMap."""
     return f"{policy.name}.json"
+
+
+def holds(data: Mapping[str, str], policy: Policy) -> bool:
+    """Whether `data` has a document of exactly this policy, of whatever generation."""
+    try:
+        document = json.loads(data.get(key_of(policy), ""))
+    except (ValueError, RecursionError):
+        return False
+    return isinstance(document, dict) and (document.get("policy"), document.get("uid")) == (
+        policy.key,
+        policy.uid,
+    )
 
 
 def plan(policies: Iterable[Policy], existing: Mapping[str, str], limit: int = LIMIT) -> Plan:
@@ -109,18 +121,8 @@ def _keep_delivered(policy: Policy, existing: Mapping[str, str], data: dict[str,
 
     Only whose it is matters: another version of the operator may have written what this one cannot read.
     """
-    value = existing.get(key_of(policy))
-    if value is None:
-        return
-    try:
-        document = json.loads(value)
-    except (ValueError, RecursionError):
-        return
-    if isinstance(document, dict) and (document.get("policy"), document.get("uid")) == (
-        policy.key,
-        policy.uid,
-    ):
-        data[key_of(policy)] = value
+    if holds(existing, policy):
+        data[key_of(policy)] = existing[key_of(policy)]
 
 
 def _full(verdict: Verdict, delivered: str | None, limit: int) -> Verdict:

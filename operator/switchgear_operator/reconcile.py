@@ -14,7 +14,7 @@ from typing import Any, Protocol
 from .cluster import CONFIG_MAP, ApiError, ConfigMap
 from .informed import Informed, policy_of
 from .objects import Policy
-from .plan import Plan, key_of, plan
+from .plan import Plan, holds, key_of, plan
 from .repairs import Repairs
 from .verdicts import Undelivered, Verdict
 
@@ -77,11 +77,11 @@ class Reconciler:
             ApiError: The API server refused or could not be reached; nothing was withdrawn.
         """
         config_map = self._informed.config_map(namespace)
-        if config_map is not None and not config_map.ours:
+        policies = self._informed.policies_of(namespace)
+        if config_map is not None and not _is_ours(config_map, policies):
             self._leave_alone(namespace)
             return None
         delivered = config_map.data if config_map else {}
-        policies = self._informed.policies_of(namespace)
         wanted = plan(policies, delivered)
         pause = self._repairs.pause(namespace, policies)
         if pause and _differs(config_map, wanted):
@@ -173,8 +173,8 @@ class Reconciler:
         policies = self._informed.policies_of(namespace)
         foreign = Undelivered(
             "ConfigMapForeign",
-            f"configmap {CONFIG_MAP} exists and was not made by the operator, which leaves it alone: "
-            "delete or rename it, and the policies are delivered",
+            f"configmap {CONFIG_MAP} exists without a sign that the operator made it (its label, its field manager, "
+            "a document of one of these policies), so it is left alone: delete it, and the policies are delivered",
         )
         verdicts = {
             name: replace(each, undelivered=foreign if each.accepted else None)
@@ -195,6 +195,11 @@ def _refused(
         if verdict.accepted and not verdict.undelivered and delivered.get(key) != wanted.data.get(key):
             verdicts[key.removesuffix(".json")] = replace(verdict, undelivered=reason)
     return verdicts
+
+
+def _is_ours(config_map: ConfigMap, policies: list[Policy]) -> bool:
+    """Whether the operator made it; what it delivered tells so even where all other signs were wiped off."""
+    return config_map.ours or any(holds(config_map.data, policy) for policy in policies)
 
 
 def _differs(config_map: ConfigMap | None, wanted: Plan) -> bool:

@@ -178,6 +178,29 @@ def test_whose_a_config_map_is(metadata: dict[str, Any], ours: bool, labelled: b
     assert (known.ours, known.labelled) == (ours, labelled)
 
 
+def test_a_config_map_that_was_ours_stays_ours_whatever_is_wiped_off_it() -> None:
+    informed = Informed()
+    informed.learn_config_map(config_map(1, metadata={"managedFields": [{"manager": "switchgear-operator"}]}))
+
+    for version in (2, 3):
+        informed.learn_config_map(config_map(version))
+
+    known = informed.config_map("shop")
+    assert known is not None
+    assert (known.resource_version, known.ours, known.labelled) == ("3", True, False)
+
+
+def test_a_successor_of_a_config_map_that_was_ours_is_not_ours_for_that() -> None:
+    informed = Informed()
+    informed.learn_config_map(config_map(1, metadata={"managedFields": [{"manager": "switchgear-operator"}]}))
+
+    informed.learn_config_map(config_map(2, uid="m2"))
+
+    known = informed.config_map("shop")
+    assert known is not None
+    assert not known.ours
+
+
 @pytest.mark.parametrize(
     ("entries", "changed_by"),
     [

@@ -275,6 +275,40 @@ async def test_a_namespace_that_is_ending_is_left_in_peace(error: ApiError) -> N
     assert desk.judged == []
 
 
+@pytest.mark.parametrize("data", [{}, {"a.json": "theirs"}, {"junk": "x"}])
+async def test_a_config_map_of_ours_whose_signs_are_wiped_off_is_repaired(data: dict[str, str]) -> None:
+    desk = Desk(body("a"))
+    desk.inform(body("a"))
+    await desk.reconcile()
+    desk.put(data, metadata={})
+    desk.inform()
+
+    assert "apply" in await desk.reconcile()
+    assert desk.config_map is not None
+    assert desk.config_map["data"] == delivered(body("a"))
+    assert desk.config_map["metadata"]["labels"] == MANAGED_BY
+    assert desk.verdicts() == {"a": (True, "")}
+
+
+async def test_after_a_restart_a_config_map_is_known_by_the_documents_of_the_policies_in_it() -> None:
+    desk = Desk(body("a", generation=2), body("b"))
+    desk.put({**delivered(body("a")), "junk": "x"}, metadata={})
+    desk.inform(body("a", generation=2), body("b"))
+
+    assert await desk.reconcile() == ["list", "apply", "drop junk"]
+    assert desk.config_map is not None
+    assert desk.config_map["data"] == delivered(body("a", generation=2), body("b"))
+
+
+async def test_documents_of_another_policy_of_that_name_are_no_sign() -> None:
+    desk = Desk(body("a"))
+    desk.put(delivered(body("a", uid="before")), metadata={})
+    desk.inform(body("a"))
+
+    assert await desk.reconcile() == []
+    assert desk.verdicts() == {"a": (True, "ConfigMapForeign")}
+
+
 async def test_a_foreign_config_map_takes_no_request_and_is_told_once(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
