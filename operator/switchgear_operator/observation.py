@@ -20,6 +20,7 @@ class Observation:
         read_at: When that was, in seconds of a monotonic clock.
         rejected_per_minute: By policy, over the time between the last two readings; None before the second.
         error: Why the last attempt failed; None when it did not, or before the first.
+        timeouts: How many attempts in a row have timed out by now.
     """
 
     pod: Pod
@@ -27,11 +28,14 @@ class Observation:
     read_at: float = -inf
     rejected_per_minute: Mapping[str, float] | None = field(default=None, hash=False)
     error: ScrapeError | None = None
+    timeouts: int = 0
 
     def after(self, outcome: InstanceReading | ScrapeError, at: float) -> "Observation":
         """What is known after one more attempt, that ended at `at`."""
         if isinstance(outcome, ScrapeError):
-            return replace(self, error=outcome)
+            return replace(
+                self, error=outcome, timeouts=self.timeouts + 1 if outcome.reason == "timeout" else 0
+            )
         return Observation(
             pod=self.pod,
             reading=outcome,

@@ -84,8 +84,10 @@ class Observer:
         """Report on each policy of a namespace; returns seconds after which to come again, if at all."""
         policies = list(self._informed.policies_of(namespace))
         self._forget_the_gone(namespace, policies)
-        if not policies or not self._rounds.are_complete(namespace):
-            return None  # where there are policies, there will be news once each pod was asked
+        if not policies:
+            return None
+        if (seconds := self._rounds.held_back(namespace)) is not None:
+            return seconds
         observations, skipped = self._rounds.observations(namespace)
         waits: list[float | None] = []
         errors: list[Exception] = []

@@ -1,6 +1,7 @@
 """The rounds: every interval each pod of a namespace with policies is asked, and the last answers are kept.
 
-Rounds start scrapes and wait for none: a pod that hangs is left out of the next rounds until it is given up.
+Rounds start scrapes and wait for none: a pod that hangs is left out of the next rounds until it is given up, and one
+that timed out again and again is asked less often.
 """
 
 import asyncio
@@ -20,6 +21,12 @@ __all__ = ["Rounds"]
 
 SETTLE_SECONDS = 0.5
 """How long a namespace waits for its pods before what they said is news; later answers are news of their own."""
+
+HELD_BACK_SECONDS = 2.0
+"""How long newcomers, however many, keep their namespace from being judged; then they count as silent."""
+
+MOST_ROUNDS_APART = 8
+"""A pod that keeps timing out is asked in every second, fourth and at last every eighth round."""
 
 
 class InformedPods(Protocol):
@@ -70,6 +77,8 @@ class Rounds:
         self._met: set[str] = set()  # namespaces of which all pods had it
         self._wanted: set[str] = set()  # namespaces with pods that are to be asked before the next round
         self._is_wanted = asyncio.Event()
+        self._held_since: dict[str, float] = {}  # by namespace, while newcomers keep it from being judged
+        self._round = 0
         self._begun = time.monotonic()  # when the last round began
 
     async def run(self) -> None:
@@ -78,6 +87,7 @@ class Rounds:
             due = time.monotonic()
             while True:
                 self._begun = time.monotonic()
+                self._round += 1
                 self._forget_the_gone()
                 for namespace in self._namespaces():
                     tasks.create_task(self._look_at(namespace, tasks))
@@ -86,13 +96,22 @@ class Rounds:
                     due = now + self._interval
                 await self._wait_until(due, tasks)
 
-    def are_complete(self, namespace: str) -> bool:
-        """Whether each pod of the namespace had a chance to answer. If not, it gets one now, before the next round."""
+    def held_back(self, namespace: str) -> float | None:
+        """Seconds after which to ask again whether the namespace can be judged; None if it can be now.
+
+        It cannot before all of its pods had a chance to answer, nor for a moment while pods that joined later wait
+        for theirs. They get it now, before the next round.
+        """
         if all(pod.uid in self._asked for pod in self._expected(namespace)):
-            return True
+            self._held_since.pop(namespace, None)
+            return None
         self._wanted.add(namespace)
         self._is_wanted.set()
-        return False
+        if namespace not in self._met:
+            return HELD_BACK_SECONDS
+        now = time.monotonic()
+        left = self._held_since.setdefault(namespace, now) + HELD_BACK_SECONDS - now
+        return left if left > 0 else None
 
     def observations(self, namespace: str) -> tuple[list[Observation], int]:
         """What is known of each pod that should report, and how many are left out for their host's network."""
@@ -135,6 +154,7 @@ class Rounds:
             pods = [pod for pod in pods if pod.uid not in self._asked]
         if not pods and (expected or newcomers_only):
             return  # they are being asked
+        pods = [pod for pod in pods if self._is_due(pod)]
         # Those that failed last come last: a crowd of hanging pods cannot hold up the others' turn.
         pods.sort(key=lambda pod: self._observation(pod).error is not None)
         self._under_way.update(pod.uid for pod in pods)
@@ -144,13 +164,21 @@ class Rounds:
         looks = [tasks.create_task(self._ask(pod, policies)) for pod in pods]
         patience = SETTLE_SECONDS if namespace in self._met else None
         late = (await asyncio.wait(looks, timeout=patience))[1] if looks else ()
-        self._met.add(namespace)
         self._asked.update(pod.uid for pod in pods)
+        if all(pod.uid in self._asked for pod in expected):
+            self._met.add(namespace)
         if not expected or any(pod.uid not in self._under_way for pod in expected):
             self._on_news(namespace)
         if late:
             await asyncio.wait(late)
             self._on_news(namespace)
+
+    def _is_due(self, pod: Pod) -> bool:
+        known = self._observations.get(pod.uid)
+        if known is None or known.timeouts < 2 or known.pod.ip != pod.ip:
+            return True
+        apart = min(MOST_ROUNDS_APART, 1 << min(known.timeouts - 1, 10))
+        return (self._round + hash(pod.uid)) % apart == 0  # not all of them in the same round
 
     async def _ask(self, pod: Pod, policies: frozenset[str]) -> None:
         try:
@@ -165,6 +193,8 @@ class Rounds:
     def _forget_the_gone(self) -> None:
         namespaces = self._namespaces()
         self._met &= namespaces
+        for namespace in self._held_since.keys() - namespaces:
+            del self._held_since[namespace]
         alive = {pod.uid for namespace in namespaces for pod in self._informed.pods(namespace)}
         self._asked &= alive
         for uid in self._observations.keys() - alive:

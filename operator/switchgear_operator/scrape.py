@@ -14,6 +14,7 @@ from importlib.metadata import version
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from types import TracebackType
 from typing import Self
+from weakref import WeakValueDictionary
 
 import aiohttp
 from yarl import URL
@@ -39,7 +40,8 @@ class ScrapeLimits:
         seconds: The whole scrape, from connecting to the last byte.
         connect_seconds: Connecting alone.
         body_bytes: The answer, after decompression.
-        concurrency: Pods scraped at the same time.
+        concurrency: Pods scraped at the same time; of one namespace at most a quarter of it, so that pods that
+            hang hold up those of their own namespace only.
         host_network: Whether pods on the host's network are scraped: their address is their node's.
     """
 
@@ -56,6 +58,9 @@ class Scraper:
     def __init__(self, limits: ScrapeLimits | None = None) -> None:
         self.limits = limits or ScrapeLimits()
         self._slots = asyncio.Semaphore(self.limits.concurrency)
+        self._shares: WeakValueDictionary[str, asyncio.Semaphore] = (
+            WeakValueDictionary()
+        )  # by namespace, while in use
         self._session: aiohttp.ClientSession | None = None
         self._parser = ThreadPoolExecutor(1, "parser")  # one: parsing is all computing, and costs memory
 
@@ -93,7 +98,10 @@ class Scraper:
         url = _address(pod)
         if isinstance(url, ScrapeError):
             return url
-        async with self._slots:
+        share = self._shares.setdefault(
+            pod.namespace, asyncio.Semaphore(max(1, self.limits.concurrency // 4))
+        )
+        async with share, self._slots:
             body = await self._get(url)
             # The slot is held until the body is parsed: so many bodies are in memory, and no more.
             return body if isinstance(body, ScrapeError) else await self._read(body, policies)

@@ -253,6 +253,24 @@ async def test_a_pod_that_hangs_delays_the_news_of_no_other(workloads: list[Work
         workloads[1].recover()
 
 
+async def test_a_pod_that_keeps_timing_out_is_asked_less_often_until_it_has_another_address(
+    workloads: list[Workload],
+) -> None:
+    known = Known()
+    known.add("good", workloads[0])
+    known.add("hangs", workloads[1])
+    workloads[1].hang()
+    async with observing(known, limits=ScrapeLimits(seconds=0.02)) as (desk, _):
+        await until(lambda: desk.scrapes.count("timeout") >= 4, "four timeouts")
+        asked, timeouts = desk.scrapes.count("ok"), desk.scrapes.count("timeout")
+        await until(lambda: desk.scrapes.count("ok") >= asked + 32, "32 more rounds")
+        assert 1 <= desk.scrapes.count("timeout") - timeouts <= 8
+
+        known.add("hangs", workloads[2])
+        await until_written(desk, reporting=2)
+        workloads[1].recover()
+
+
 async def test_pods_that_failed_last_wait_until_the_others_had_their_turn(workloads: list[Workload]) -> None:
     known = Known()
     known.add("has-no-process", workloads[1])

@@ -171,6 +171,21 @@ async def test_a_pod_that_hangs_delays_no_other(serve: Serve) -> None:
         hanging.cancel()
 
 
+async def test_pods_that_hang_hold_up_no_other_namespace(serve: Serve) -> None:
+    hangs, healthy = await serve(answers()), await serve(answers(answer()), host="127.0.7.2")
+    async with Scraper(PATIENT) as scraper:
+        crowd = [asyncio.ensure_future(scraper.scrape(hangs, KNOWN)) for _ in range(600)]
+
+        async with asyncio.timeout(30):
+            outcome = await scraper.scrape(replace(healthy, namespace="other"), frozenset({"other/payments"}))
+
+        assert outcome == InstanceReading()
+        assert not any(each.done() for each in crowd)
+        for each in crowd:
+            each.cancel()
+        await asyncio.wait(crowd)
+
+
 async def test_no_more_pods_than_allowed_are_scraped_at_the_same_time(serve: Serve) -> None:
     connected = 0
     most = 0
