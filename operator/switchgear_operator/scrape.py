@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import version
-from ipaddress import IPv4Address, IPv6Address, ip_address
+from ipaddress import ip_address
 from types import TracebackType
 from typing import Self
 from weakref import WeakValueDictionary
@@ -25,8 +25,6 @@ from .readings import InstanceReading, ScrapeError, UnreadableMetricsError, read
 __all__ = ["ScrapeLimits", "Scraper"]
 
 _PATH = re.compile(r"/[!-~]{0,255}")
-_OURSELVES = frozenset({IPv4Address("127.0.0.1"), IPv6Address("::1")})
-"""Where the operator itself listens; the rest of 127.0.0.0/8 are pods of a node that is this machine."""
 _SMALL = 64 * 1024
 """Bytes up to which an answer is parsed where it is, not in a thread."""
 _CHUNK = 64 * 1024
@@ -168,7 +166,7 @@ def _address(pod: Pod) -> URL | ScrapeError:
         return ScrapeError("address", "its IP address is none")
     if ip.version == 6 and ip.ipv4_mapped is not None:
         ip = ip.ipv4_mapped
-    if ip.is_link_local or ip.is_multicast or ip.is_unspecified or ip in _OURSELVES:
+    if ip.is_link_local or ip.is_multicast or ip.is_unspecified:
         return ScrapeError("address", f"{ip} is no pod's address")
     if not 1 <= pod.metrics_port <= 65535:
         return ScrapeError("address", "switchgear.dev/metrics-port is not a port from 1 to 65535")
