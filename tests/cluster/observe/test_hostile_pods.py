@@ -62,10 +62,10 @@ def hangs(request: BaseHTTPRequestHandler) -> None:
     request.rfile.read(1)
 
 
-SERIES = b"".join(
-    b'switchgear_breaker_state{policy="a/b",breaker="%d",state="open"} 1\n' % number
-    for number in range(50_000)
-)
+def series(policy: str, count: int) -> bytes:
+    """That many series, each of another breaker of the policy."""
+    line = f'switchgear_breaker_state{{policy="{policy}",breaker="%d",state="open"}} 1\n'
+    return "".join(line % number for number in range(count)).encode()
 
 
 @pytest.mark.parametrize(
@@ -79,7 +79,6 @@ SERIES = b"".join(
         ),
         pytest.param(says(b"\x1f\x8b", 200, **{"Content-Encoding": "gzip"}), "ends too early", id="gzip"),
         pytest.param(floods, "larger than 4194304 bytes", id="100 MB"),
-        pytest.param(says(SERIES), "above the limit of 40000", id="many series"),
     ],
 )
 def test_a_pod_that_misbehaves_is_named_and_the_others_are_counted(
@@ -99,6 +98,29 @@ def test_a_pod_that_misbehaves_is_named_and_the_others_are_counted(
     assert (reporting["status"], reporting["reason"]) == ("False", "SomeSilent")
     assert "bad" in reporting["message"]
     assert complaint in reporting["message"]
+
+
+def test_a_flood_of_series_about_the_policy_is_refused(fleet: Fleet, operator: OperatorProcess) -> None:
+    fleet.create()
+    fleet.await_document(1)
+    with server(says(series(f"{fleet.namespace}/payments", 30_000))) as port:
+        fleet.add_pod("bad", "127.0.0.1", port=port)
+        status = fleet.await_status(expected=1, reporting=0, state="Unknown")
+
+    reporting = next(each for each in status["conditions"] if each["type"] == "Reporting")
+    assert "above the limit of 24000" in reporting["message"]
+
+
+def test_a_flood_of_series_about_policies_that_do_not_exist_changes_nothing(
+    fleet: Fleet, operator: OperatorProcess
+) -> None:
+    fleet.create()
+    document = fleet.await_document(1)
+    fleet.start_pod("good", document)
+    with server(says(series("a/b", 50_000))) as port:
+        fleet.add_pod("bad", "127.0.0.1", port=port)
+
+        fleet.await_status(expected=2, reporting=2, updated=1, state="Closed", open=0)
 
 
 def test_a_pod_that_vanishes_is_missed_and_one_that_is_deleted_is_not(
