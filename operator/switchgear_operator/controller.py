@@ -209,7 +209,8 @@ class Controller:
         pause = GONE_SECONDS
         while True:
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._gap.wait(), pause)
+                async with asyncio.timeout(pause):  # wait_for of Python 3.11 can lose a cancellation
+                    await self._gap.wait()
             pause = GAP_SECONDS if self._gap.is_set() else GONE_SECONDS
             self._gap.clear()
             known = self._informed.policies()  # before the list, so that a newer one is not taken for gone

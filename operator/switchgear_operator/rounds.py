@@ -137,7 +137,8 @@ class Rounds:
     async def _wait_until(self, due: float, tasks: asyncio.TaskGroup) -> None:
         while (left := due - time.monotonic()) > 0:
             try:
-                await asyncio.wait_for(self._is_wanted.wait(), left)
+                async with asyncio.timeout(left):  # wait_for of Python 3.11 can swallow a cancellation
+                    await self._is_wanted.wait()
             except TimeoutError:
                 return
             self._is_wanted.clear()

@@ -1,6 +1,7 @@
 """Rounds over real metrics endpoints become statuses: in time, whatever single pods do, and only when asked to."""
 
 import asyncio
+import socket
 import threading
 from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack, asynccontextmanager
@@ -269,6 +270,30 @@ async def test_a_pod_that_keeps_timing_out_is_asked_less_often_until_it_has_anot
         known.add("hangs", workloads[2])
         await until_written(desk, reporting=2)
         workloads[1].recover()
+
+
+async def test_pods_that_keep_joining_do_not_keep_the_namespace_from_being_judged(
+    workloads: list[Workload],
+) -> None:
+    known = Known()
+    known.add("pod-0", workloads[0])
+    joined = 0
+    many_at_once = ScrapeLimits(concurrency=4000)
+    with socket.create_server(("127.0.7.99", 0)) as hangs:  # it accepts no connection
+        port = hangs.getsockname()[1]
+        async with observing(known, interval=0.5, limits=many_at_once) as (desk, observer):
+            await until_written(desk, reporting=1)
+            workloads[0].registry.breaker("payments").trip()
+
+            async def is_told() -> bool:
+                nonlocal joined
+                known.pods_by_name.pop(f"joins-{joined}", None)
+                joined += 1
+                known.add(f"joins-{joined}", ip="127.0.7.99", metrics_port=port)
+                observer.wake("shop")
+                return desk.last.state == "Open"
+
+            await eventually_async(is_told, message="the open circuit is told")
 
 
 async def test_pods_that_failed_last_wait_until_the_others_had_their_turn(workloads: list[Workload]) -> None:

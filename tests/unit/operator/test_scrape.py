@@ -172,9 +172,16 @@ async def test_a_pod_that_hangs_delays_no_other(serve: Serve) -> None:
 
 
 async def test_pods_that_hang_hold_up_no_other_namespace(serve: Serve) -> None:
-    hangs, healthy = await serve(answers()), await serve(answers(answer()), host="127.0.7.2")
+    connected = asyncio.Event()
+
+    async def hang(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        connected.set()
+        await reader.read()
+
+    hangs, healthy = await serve(hang), await serve(answers(answer()), host="127.0.7.2")
     async with Scraper(PATIENT) as scraper:
         crowd = [asyncio.ensure_future(scraper.scrape(hangs, KNOWN)) for _ in range(600)]
+        await connected.wait()  # by now all of them have got a slot or wait for one
 
         async with asyncio.timeout(30):
             outcome = await scraper.scrape(replace(healthy, namespace="other"), frozenset({"other/payments"}))
