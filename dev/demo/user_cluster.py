@@ -11,6 +11,7 @@ from pathlib import Path
 
 from dev.controlplane import find_binaries
 from dev.controlplane.kubectl import kubectl_environment
+from dev.controlplane.programs import run_program
 
 from .narrator import Narrator
 from .places import CRD, RELEASE_NAMESPACE, ROOT, Place, PlaceError
@@ -96,12 +97,16 @@ def _save_logs(kubectl: Kubectl, namespace: str, folder: Path) -> None:
 
 def _kubeconfig(program: Path, context: str, folder: Path) -> Path:
     """A kubeconfig of this context alone, so that every command of the demo means this cluster and no other."""
-    shown = subprocess.run(
-        [program, "config", "view", f"--context={context}", "--minify", "--flatten", "--raw"],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    view: list[str | Path] = [
+        program,
+        "config",
+        "view",
+        f"--context={context}",
+        "--minify",
+        "--flatten",
+        "--raw",
+    ]
+    shown = run_program(view, dict(os.environ))
     if shown.returncode != 0:
         raise PlaceError(
             f"KUBE_CONTEXT={context}: {shown.stderr.strip()}: kubectl config get-contexts lists them"
